@@ -1,0 +1,1 @@
+"""seqdemo: a workbench for recurrent sequence models."""

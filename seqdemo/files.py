@@ -1,0 +1,99 @@
+"""Writing to disk so that a reader, a full disk or a power cut never meets half a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import SeqdemoError
+
+__all__ = ["home", "write_atomic", "write_folder"]
+
+
+def home() -> Path:
+    """Where user data lives: ``SEQDEMO_HOME``, or the platform's user-data folder. It may not exist yet."""
+    named = os.environ.get("SEQDEMO_HOME")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("seqdemo", appauthor=False)
+
+
+def _explain(target: Path, error: OSError) -> SeqdemoError:
+    why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or str(error))
+    return SeqdemoError(f"Cannot write {target}: {why}. Nothing was changed there.")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a whole file: afterwards it holds either all of ``data`` or what it held before.
+
+    Raises:
+        SeqdemoError: the disk is full, or the place cannot be written.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise _explain(path, error) from error
+    except BaseException:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def write_folder(target: Path) -> Iterator[Path]:
+    """Fill a new folder, then put it in the target's place; an error inside leaves the target as it was.
+
+    Yields:
+        the temporary folder to write into.
+
+    Raises:
+        SeqdemoError: the disk is full, or the place cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _explain(target, error) from error
+    try:
+        yield work
+        for path in work.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        work.chmod(0o755)
+        old = work.with_name(f"{work.name}.old")
+        if target.exists():
+            os.replace(target, old)
+        os.replace(work, target)
+        _sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise _explain(target, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

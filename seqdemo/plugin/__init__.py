@@ -1,0 +1,118 @@
+"""All that a plugin imports. Names that need torch or pydantic are resolved when first used.
+
+from seqdemo.plugin import hookimpl, ModelRecord
+
+@hookimpl
+def seqdemo_models():
+    return [ModelRecord("my-cell", "my_plugin.model:MyCell", "my_plugin.config:MyConfig", "What it is.")]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .hooks import CONTRACT, hookimpl
+from .records import Column, ModelRecord, Record, TaskRecord, TokenizerRecord
+
+if TYPE_CHECKING:
+    from . import sequence, state
+    from .config import Config, ModelConfig, Options, SamplingOptions, TaskConfig, TokenizerConfig
+    from .events import Alternative, Done, Event, Prefill, Token, Usage
+    from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
+    from .results import Generation, Result
+    from .state import State
+    from .tasks import (
+        Batch,
+        Context,
+        Decoded,
+        LossOutput,
+        Metrics,
+        ModelFactory,
+        StepOutput,
+        TaskHead,
+        TokenHead,
+        TokenIO,
+    )
+    from .tokenizer import TextDecoder, Tokenizer
+
+__all__ = [
+    "CONTRACT",
+    "Alternative",
+    "Batch",
+    "Bidirectional",
+    "Cell",
+    "Column",
+    "Config",
+    "Context",
+    "Decoded",
+    "Done",
+    "Event",
+    "Generation",
+    "LossOutput",
+    "Metrics",
+    "ModelConfig",
+    "ModelFactory",
+    "ModelRecord",
+    "Options",
+    "Prefill",
+    "Record",
+    "RecurrentModel",
+    "Result",
+    "SamplingOptions",
+    "Stack",
+    "State",
+    "StepOutput",
+    "TaskConfig",
+    "TaskHead",
+    "TaskRecord",
+    "TextDecoder",
+    "Token",
+    "TokenHead",
+    "TokenIO",
+    "Tokenizer",
+    "TokenizerConfig",
+    "TokenizerRecord",
+    "Trace",
+    "Usage",
+    "build_model",
+    "hookimpl",
+    "sequence",
+    "state",
+]
+
+_HOMES = {
+    "config": ("Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig"),
+    "events": ("Alternative", "Done", "Event", "Prefill", "Token", "Usage"),
+    "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
+    "results": ("Generation", "Result"),
+    "state": ("State",),
+    "tasks": (
+        "Batch",
+        "Context",
+        "Decoded",
+        "LossOutput",
+        "Metrics",
+        "ModelFactory",
+        "StepOutput",
+        "TaskHead",
+        "TokenHead",
+        "TokenIO",
+    ),
+    "tokenizer": ("TextDecoder", "Tokenizer"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("sequence", "state"):
+        return import_module(f".{name}", __name__)
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

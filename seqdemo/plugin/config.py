@@ -1,0 +1,116 @@
+"""Config and option schemas: the one source for CLI flags, page controls and API fields. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seqdemo.errors import ConfigError
+
+from .records import Column
+
+__all__ = ["Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig", "build"]
+
+S = TypeVar("S", bound="_Schema")
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class Config(_Schema):
+    """What is fixed when a part is built, and saved in its checkpoint. Every field carries a description."""
+
+
+class Options(_Schema):
+    """What may differ from one prediction to the next. Every field carries a default and a description."""
+
+
+class TokenizerConfig(Config):
+    """Base of a tokenizer's config."""
+
+
+class ModelConfig(Config):
+    """Base of a recurrent model's config; its fields have short flags: ``--hidden``, ``--layers``, ``--dropout``."""
+
+    hidden_size: Annotated[int, Field(ge=1, le=65_536, description="Width of the hidden state of each layer.")] = 256
+    num_layers: Annotated[int, Field(ge=1, le=64, description="Number of stacked layers.")] = 1
+    dropout: Annotated[
+        float, Field(ge=0.0, lt=1.0, description="Dropout on the output of every layer except the last.")
+    ] = 0.0
+
+
+class TaskConfig(Config):
+    """Base of a task head's config. The class variables say, without torch, what the head is made of and fed with.
+
+    Class attributes:
+        tokenizer_roles: tokenizers the head takes, by role.
+        model_roles: recurrent models the head takes, by role; each role prefixes its part of the state.
+        columns: the named columns of its data.
+        batching: ``"streams"`` (state carried across contiguous windows) or ``"examples"``.
+        options: the schema of its prediction options.
+    """
+
+    tokenizer_roles: ClassVar[tuple[str, ...]] = ("text",)
+    model_roles: ClassVar[tuple[str, ...]] = ("decoder",)
+    columns: ClassVar[tuple[Column, ...]] = (Column("text"),)
+    batching: ClassVar[Literal["streams", "examples"]] = "examples"
+    options: ClassVar[type[Options]] = Options
+
+
+class SamplingOptions(Options):
+    """How the next token is chosen, and when to stop. The options of every head that emits tokens."""
+
+    max_tokens: Annotated[int, Field(ge=0, le=10_000_000, description="Stop after this many tokens.")] = 200
+    temperature: Annotated[
+        float, Field(ge=0.0, le=100.0, description="Logits are divided by this; 0 always takes the likeliest token.")
+    ] = 0.8
+    top_k: Annotated[int, Field(ge=0, description="Keep only the k likeliest tokens; 0 keeps all.")] = 0
+    top_p: Annotated[
+        float, Field(gt=0.0, le=1.0, description="Keep the fewest likeliest tokens whose probability reaches this.")
+    ] = 1.0
+    min_p: Annotated[
+        float, Field(ge=0.0, lt=1.0, description="Drop tokens less likely than this share of the likeliest one.")
+    ] = 0.0
+    repetition_penalty: Annotated[
+        float, Field(gt=0.0, le=10.0, description="Divide the score of tokens seen recently; 1 is no penalty.")
+    ] = 1.0
+    repetition_window: Annotated[
+        int, Field(ge=0, le=4096, description="How many of the last tokens count as seen recently.")
+    ] = 64
+    stop: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        Field(max_length=16, description="Texts that end the reply; they are not part of it."),
+    ] = ()
+    seed: Annotated[
+        int | None,
+        Field(
+            ge=0, lt=2**63, description="The same seed gives the same text; none draws a new one, which is reported."
+        ),
+    ] = None
+    alternatives: Annotated[
+        int, Field(ge=0, le=50, description="How many of the likeliest tokens to report at each position.")
+    ] = 5
+
+
+def build(schema: type[S], values: Mapping[str, Any], what: str) -> S:
+    """Validate values by a schema.
+
+    Args:
+        what: what the values are for, as the error should call it (``"model 'lstm'"``).
+
+    Raises:
+        ConfigError: one line naming the first wrong field, what it was, and what is accepted.
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "value"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(schema.model_fields)
+            raise ConfigError(f"There is no option {field!r} for {what}. Accepted: {known}.") from error
+        detail = first["msg"][:1].lower() + first["msg"][1:]
+        raise ConfigError(f"{field} = {first['input']!r} is not accepted for {what}: {detail}.") from error

@@ -1,0 +1,102 @@
+"""What a stream yields: ``Prefill``*, ``Token``*, then one ``Done``. Plain data, the same for every face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Alternative", "Done", "Event", "Prefill", "Token", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """How far the prompt has been read: ``read`` of ``total`` tokens."""
+
+    read: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that could have been chosen.
+
+    Attributes:
+        id: token id.
+        text: the token on its own, as text.
+        raw: its probability under the model, before any sampling rule.
+        ruled: its probability after temperature, penalties and cut-offs; 0 when a rule removed it.
+    """
+
+    id: int
+    text: str
+    raw: float
+    ruled: float
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token.
+
+    Attributes:
+        id: token id.
+        text: the text that became certain with this token. It may be empty (half a character, or a possible
+            beginning of a stop string, is held back) and may hold text held back before. Concatenated over
+            a stream, these are the whole text; what is still held back at the end comes with ``Done``.
+        logprob: natural log-probability under the model, before any sampling rule.
+        entropy: of the model's distribution before any sampling rule, in nats.
+        alternatives: the likeliest tokens, best first, the chosen one included if it is among them.
+        position: index in everything the stream has read or written; the random number used is a function of
+            the seed and this alone.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    entropy: float
+    alternatives: tuple[Alternative, ...] = ()
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a stream cost.
+
+    Attributes:
+        prompt_tokens: tokens read before the first one was chosen, in this stream.
+        tokens: tokens generated.
+        seconds: wall-clock seconds spent generating, prefill not counted.
+        prefill_seconds: wall-clock seconds spent reading the prompt.
+        state_bytes: bytes of the stream's state, the same however long it gets.
+    """
+
+    prompt_tokens: int
+    tokens: int
+    seconds: float
+    prefill_seconds: float
+    state_bytes: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Generated tokens a second; 0 when nothing was generated."""
+        return self.tokens / self.seconds if self.tokens and self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a stream.
+
+    Attributes:
+        reason: ``"length"`` (token limit), ``"stop"`` (a stop string), ``"end"`` (the end-of-text token),
+            ``"cancelled"`` or ``"error"``.
+        usage: what it cost.
+        text: text that was held back until it was clear that no more would come.
+        seed: the seed that was used, so that it can be used again.
+    """
+
+    reason: Literal["length", "stop", "end", "cancelled", "error"]
+    usage: Usage
+    text: str = ""
+    seed: int = 0
+
+
+Event = Prefill | Token | Done

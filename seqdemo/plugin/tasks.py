@@ -1,0 +1,232 @@
+"""Task heads: everything around the recurrent models that makes them do a job.
+
+Shape letters: ``B`` batch, ``T`` time, ``V`` vocabulary, ``E`` embedding, ``O`` the model's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from seqdemo.errors import PluginError
+
+from .config import Options, TaskConfig
+from .events import Done, Token
+from .models import RecurrentModel, Trace
+from .results import Result
+from .state import State
+from .tokenizer import Tokenizer
+
+__all__ = [
+    "Batch",
+    "Context",
+    "Decoded",
+    "LossOutput",
+    "Metrics",
+    "ModelFactory",
+    "StepOutput",
+    "TaskHead",
+    "TokenHead",
+    "TokenIO",
+]
+
+Batch = dict[str, Tensor]
+Context = dict[str, Tensor]
+"""What a head computed once from its input and only reads while decoding: batch-first, never part of a state."""
+
+
+class ModelFactory(Protocol):
+    """Builds the recurrent model of a role: the head says how wide its input is, the config says the rest."""
+
+    def __call__(self, role: str, input_size: int) -> RecurrentModel: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LossOutput:
+    """A loss as a sum and a count, so that means are exact over ragged batches and over processes.
+
+    Attributes:
+        sum: scalar, in nats, with gradient.
+        count: scalar, number of predictions summed over.
+        state: the state after the batch (``streams``), None otherwise.
+    """
+
+    sum: Tensor
+    count: Tensor
+    state: State | None
+
+
+class StepOutput(NamedTuple):
+    """What reading some tokens gave.
+
+    Attributes:
+        logits: ``(B, V)`` float32, for the token after the last one read.
+        state: the state after all tokens read.
+        trace: inner values of the model, name -> ``(B, T, ...)``; empty unless asked for.
+    """
+
+    logits: Tensor
+    state: State
+    trace: Trace
+
+
+class TokenIO(NamedTuple):
+    """What a stepper may fold into a model's own weights.
+
+    Attributes:
+        embedding: ``(V, I)``: row ``id`` is exactly what the model is fed for that token.
+        weight: ``(V, O)``: logits are ``weight @ y + bias``.
+        bias: ``(V,)``.
+    """
+
+    embedding: Tensor
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a decoding loop made of one input."""
+
+    prompt: str
+    text: str
+    tokens: tuple[Token, ...]
+    done: Done
+
+
+class Metrics:
+    """Sums that are added up over batches and processes, and what they amount to.
+
+    Subclasses add to ``totals`` in ``update`` and read them in ``compute``.
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[str, float] = {}
+
+    def add(self, **sums: float) -> None:
+        """Add to named totals."""
+        for name, value in sums.items():
+            self.totals[name] = self.totals.get(name, 0.0) + float(value)
+
+    def merge(self, totals: Mapping[str, float]) -> None:
+        """Add another process's totals."""
+        self.add(**totals)
+
+    def update(self, batch: Batch, output: LossOutput) -> None:
+        """Count one batch."""
+        self.add(loss=output.sum.item(), count=output.count.item())
+
+    def compute(self) -> dict[str, float]:
+        """Metric values by name; ``loss`` (nats per prediction, lower is better) is always there."""
+        return {"loss": self.totals.get("loss", 0.0) / max(self.totals.get("count", 0.0), 1.0)}
+
+
+class TaskHead(nn.Module):
+    """Base of every task head; built as ``cls(config, tokenizers, models)``.
+
+    Args:
+        config: an instance of the record's config class.
+        tokenizers: by role, as ``config.tokenizer_roles`` names them.
+        models: factory of recurrent models, asked for each of ``config.model_roles``.
+    """
+
+    config: TaskConfig
+
+    def __init__(self, config: TaskConfig, tokenizers: Mapping[str, Tokenizer], models: ModelFactory) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizers = dict(tokenizers)
+
+    def encode(self, row: Mapping[str, Any]) -> Any:
+        """One row of data, ready for ``collate``. With ``streams`` batching: the row's token ids, ``list[int]``.
+
+        Raises:
+            DataError, TokenizerError: the row cannot be used.
+        """
+        raise PluginError(f"{type(self).__name__} must define encode(row).")
+
+    def collate(self, items: Sequence[Any]) -> Batch:
+        """Encoded rows -> one batch (``examples`` batching only).
+
+        With ``streams`` the trainer makes ``{"inputs": (B, T), "targets": (B, T)}`` by itself; a target of -100 is
+        not counted.
+        """
+        raise PluginError(f"{type(self).__name__} must define collate(items), or declare batching = 'streams'.")
+
+    def initial_state(self, batch_size: int) -> State:
+        """The pipeline state before anything is read; every entry is prefixed by a role or ``head``."""
+        raise PluginError(f"{type(self).__name__} must define initial_state(batch_size).")
+
+    def loss(self, batch: Batch, state: State | None = None) -> LossOutput:
+        """Loss of a batch. With ``streams`` batching ``state`` is the state before it (None: initial)."""
+        raise PluginError(f"{type(self).__name__} must define loss(batch, state).")
+
+    def metrics(self) -> Metrics:
+        """A fresh counter."""
+        return Metrics()
+
+    def predict(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> list[Result]:
+        """One typed result for each input. Heads that emit tokens leave this to the decoding loops."""
+        raise PluginError(f"{type(self).__name__} must define predict(inputs, options).")
+
+
+class TokenHead(TaskHead):
+    """A head that emits tokens. It gives distributions; every loop over tokens is in ``decoding``."""
+
+    def prompt(self, row: Mapping[str, Any]) -> list[int]:
+        """Ids the decoder reads before the first token is chosen; at least one."""
+        raise PluginError(f"{type(self).__name__} must define prompt(row).")
+
+    def turn(self, message: str) -> list[int]:
+        """Ids of a further message in a session, with the turn template around it."""
+        raise PluginError(f"{type(self).__name__} has no turns: it cannot hold a session.")
+
+    def start(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Context, State]:
+        """Context and state of ``B`` inputs before any decoder token is read."""
+        return {}, self.initial_state(len(rows))
+
+    def next(
+        self, ids: Tensor, state: State, context: Context, lengths: Tensor | None = None, trace: bool = False
+    ) -> StepOutput:
+        """Read tokens and give the distribution of the one after them.
+
+        Args:
+            ids: ``(B, T)`` long; ``T = 0`` gives the distribution of the state as it stands.
+            state: before ``ids``; not modified.
+            context: as ``start`` gave it.
+            lengths: ``(B,)``, right padding.
+            trace: also return the model's inner values.
+        """
+        raise PluginError(f"{type(self).__name__} must define next(ids, state, context, lengths).")
+
+    def logits(self, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
+        """Read ``ids`` ``(B, T)``: the logits after each of them, ``(B, T, V)`` float32, and the state at the end."""
+        raise PluginError(f"{type(self).__name__} must define logits(ids, state, context).")
+
+    def result(self, decoded: Decoded) -> Result:
+        """The typed result of a finished decoding loop."""
+        raise PluginError(f"{type(self).__name__} must define result(decoded).")
+
+    @property
+    def output_tokenizer(self) -> Tokenizer:
+        """The tokenizer of the emitted ids."""
+        return self.tokenizers[self.config.tokenizer_roles[-1]]
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end a text."""
+        special = self.output_tokenizer.special_tokens
+        return frozenset(special[name] for name in ("eos",) if name in special)
+
+    @property
+    def forbidden_ids(self) -> frozenset[int]:
+        """Ids that are never chosen."""
+        special = self.output_tokenizer.special_tokens
+        return frozenset(special[name] for name in ("unk", "pad", "bos") if name in special)
+
+    def token_io(self) -> TokenIO | None:
+        """Embedding and output weight for steppers, or None where the head is not that simple."""
+        return None
