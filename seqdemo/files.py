@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +15,9 @@ from pathlib import Path
 
 from .errors import SeqdemoError
 
-__all__ = ["home", "write_atomic", "write_folder"]
+__all__ = ["home", "recover_folder", "write_atomic", "write_folder"]
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def home() -> Path:
@@ -87,13 +92,46 @@ def write_folder(target: Path) -> Iterator[Path]:
             if path.is_file():
                 _sync(path)
         work.chmod(0o755)
-        old = work.with_name(f"{work.name}.old")
-        if target.exists():
-            os.replace(target, old)
-        os.replace(work, target)
+        if not target.exists():
+            os.replace(work, target)
+        elif not _exchange(work, target):
+            old = work.with_name(f"{work.name}.old")
+            os.replace(target, old)  # for a moment there is no target; recover_folder knows where it went
+            try:
+                os.replace(work, target)
+            except OSError:
+                os.replace(old, target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         _sync(target.parent)
-        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise _explain(target, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two folders in one step where the system can (Linux's renameat2); whether it did."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    swapped: int = rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE)
+    return swapped == 0
+
+
+def recover_folder(target: Path) -> None:
+    """After a process was killed inside ``write_folder``: put the target back and remove what was half-written.
+
+    Only for a target that nobody is writing at the moment.
+    """
+    if not target.parent.is_dir():
+        return
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}(\.old)?")
+    for path in [path for path in target.parent.iterdir() if ours.fullmatch(path.name) and path.is_dir()]:
+        if path.suffix == ".old" and not target.exists():
+            os.replace(path, target)
+        else:
+            shutil.rmtree(path, ignore_errors=True)

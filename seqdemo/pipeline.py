@@ -1,0 +1,366 @@
+"""What ``load`` returns: tokenizers, task head and recurrent models, ready to use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, overload
+
+import torch
+
+from . import checkpoint
+from .decoding import Request, Session, Stream, engine
+from .devices import resolve_device, resolve_dtype
+from .errors import ConfigError, TokenizerError
+from .manifest import Manifest
+from .parts import Parts, assemble, by_role, spec, train_tokenizer
+from .plugin import Generation, Result, SamplingOptions, State, TaskHead, TokenHead, Tokenizer
+from .plugin import state as verbs
+from .plugin.config import build
+
+__all__ = ["Pipeline", "Score", "load", "pipeline"]
+
+_SCORE_CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well a model predicted a text.
+
+    Attributes:
+        text: the text.
+        ids: its token ids.
+        tokens: each token's own text.
+        logprobs: natural log-probability of each token given everything before it.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...]
+
+    @property
+    def loss(self) -> float:
+        """Mean nats per token."""
+        return -sum(self.logprobs) / max(len(self.logprobs), 1)
+
+    @property
+    def perplexity(self) -> float:
+        """``exp(loss)``."""
+        return math.exp(self.loss)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits per character of the text, comparable across tokenizers."""
+        return -sum(self.logprobs) / math.log(2) / max(len(self.text), 1)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per UTF-8 byte of the text, comparable across tokenizers."""
+        return -sum(self.logprobs) / math.log(2) / max(len(self.text.encode()), 1)
+
+
+class Pipeline:
+    """Tokenizers, a task head and recurrent models, ready to use. Made by ``load``, ``train`` or ``pipeline``.
+
+    Attributes:
+        name: what it was loaded by.
+        card: text of its model card.
+        folder: where it was loaded from, if it was.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        name: str = "unsaved",
+        device: torch.device | str = "cpu",
+        manifest: Manifest | None = None,
+        card: str = "",
+        folder: Path | None = None,
+    ) -> None:
+        self.parts = parts
+        self.name = name
+        self.card = card
+        self.folder = folder
+        self.manifest = manifest
+        self._device = resolve_device(device)
+        self.head.to(self._device).eval()
+
+    def __repr__(self) -> str:
+        models = ", ".join(chosen.name for chosen in self.parts.models.values())
+        return f"<Pipeline {self.name!r}: {self.task} with {models} on {self.device}, {self.parameters:,} parameters>"
+
+    @property
+    def head(self) -> TaskHead:
+        """The task head, a torch module that holds everything."""
+        return self.parts.head
+
+    @property
+    def task(self) -> str:
+        """Registered name of the task."""
+        return self.parts.task.name
+
+    @property
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """By role."""
+        return self.head.tokenizers
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights in memory."""
+        return next((p.dtype for p in self.head.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable values; shared ones count once."""
+        return sum(p.numel() for p in self.head.parameters())
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the weights that states were made by."""
+        return self.manifest.fingerprint if self.manifest is not None else f"unsaved-{id(self.parts):x}"
+
+    def to(self, device: str | torch.device) -> Pipeline:
+        """Move to another device, in place.
+
+        Raises:
+            DeviceError: no such device here.
+        """
+        self._device = resolve_device(device)
+        self.head.to(self._device)
+        return self
+
+    # --- generation ---------------------------------------------------------------------------------------------
+
+    def _token_head(self) -> TokenHead:
+        if not isinstance(self.head, TokenHead):
+            raise ConfigError(f"{self.name!r} is a {self.task} pipeline and emits no tokens. Use predict(inputs).")
+        return self.head
+
+    def options(self, given: Mapping[str, Any]) -> SamplingOptions:
+        """Validated prediction options: the schema's defaults, the checkpoint's preferences, then what was given.
+
+        Raises:
+            ConfigError: naming the first option that is unknown or out of bounds.
+        """
+        preferred = self.manifest.options if self.manifest is not None else {}
+        chosen = build(self.head.config.options, {**preferred, **given}, f"task {self.task!r}")
+        return cast(SamplingOptions, chosen)
+
+    def stream(self, prompt: str = "", **options: Any) -> Stream:
+        """Continue a prompt, event by event: ``Prefill`` …, ``Token`` …, ``Done``. Closing it stops it.
+
+        Raises:
+            ConfigError: an option is not accepted.
+            TokenizerError: the prompt cannot be expressed in the model's vocabulary.
+        """
+        head = self._token_head()
+        chosen = self.options(options)
+        row = {"text": prompt}
+        request = Request(head=head, ids=head.prompt(row), options=chosen, row=row)
+        return engine(self._device).submit(request)
+
+    @overload
+    def generate(self, prompt: str = "", **options: Any) -> Generation: ...
+    @overload
+    def generate(self, prompt: Sequence[str], **options: Any) -> list[Generation]: ...
+    def generate(self, prompt: str | Sequence[str] = "", **options: Any) -> Generation | list[Generation]:
+        """Continue a prompt, or each of a list. ``str()`` of a result is the generated text.
+
+        Raises:
+            ConfigError, TokenizerError: as ``stream``.
+        """
+        if isinstance(prompt, str):
+            return self.generate([prompt], **options)[0]
+        head = self._token_head()
+        streams = [self.stream(one, **options) for one in prompt]
+        return [cast(Generation, head.result(stream.decoded())) for stream in streams]
+
+    def session(self, **defaults: Any) -> Session:
+        """A conversation; ``defaults`` are options for every reply in it."""
+        return Session(self._token_head(), self.options(defaults), self.fingerprint, self._device)
+
+    def load_session(self, path: str | Path, *, rebuild: bool = False) -> Session:
+        """A conversation that was saved.
+
+        Args:
+            rebuild: read the token ids again where the saved states do not fit this pipeline.
+
+        Raises:
+            SessionError: it was saved by other weights.
+        """
+        return Session.load(
+            path, self._token_head(), fingerprint=self.fingerprint, device=self._device, rebuild=rebuild
+        )
+
+    def predict(self, inputs: Any, **options: Any) -> Any:
+        """A typed result for an input (or a list for a list): a text, or a mapping of the task's columns."""
+        if isinstance(self.head, TokenHead):
+            texts = inputs if isinstance(inputs, str) else [_text(one) for one in _listed(inputs)]
+            found = self.generate(texts, **options)
+            return found[0] if isinstance(inputs, Mapping) and isinstance(found, list) else found
+        column = self.head.config.columns[0].name
+        rows = [one if isinstance(one, Mapping) else {column: one} for one in _listed(inputs)]
+        chosen = build(self.head.config.options, options, f"task {self.task!r}")
+        results: list[Result] = engine(self._device).run(lambda: self.head.predict(rows, chosen))
+        return results[0] if isinstance(inputs, str | Mapping) else results
+
+    # --- measuring ----------------------------------------------------------------------------------------------
+
+    def score(self, text: str) -> Score:
+        """How probable the model finds each token of a text, read after the token that starts one.
+
+        Raises:
+            TokenizerError: the text is empty or cannot be expressed in the model's vocabulary.
+        """
+        head = self._token_head()
+        tokenizer = head.output_tokenizer
+        ids = tokenizer.encode(text)
+        if not ids:
+            raise TokenizerError("There is nothing to score: the text is empty.")
+        logprobs: list[float] = []
+        context, state = engine(self._device).run(lambda: head.start([{"text": ""}]))
+        state = engine(self._device).run(lambda: self._read(head, head.prompt({"text": ""}), state, context)[1])
+        # The distribution of a chunk's first token comes with the state before it: read one token less, one ahead.
+        first = engine(self._device).run(lambda: head.next(self._ids([]), state, context).logits)
+        for start in range(0, len(ids), _SCORE_CHUNK):
+            chunk = ids[start : start + _SCORE_CHUNK]
+
+            def turn(chunk: list[int] = chunk, state: State = state, first: torch.Tensor = first) -> Any:
+                after, state = self._read(head, chunk, state, context)
+                logits = torch.cat([first.unsqueeze(1), after[:, :-1]], 1)
+                found = torch.log_softmax(logits[0].double(), -1)
+                return found[torch.arange(len(chunk)), chunk].tolist(), after[:, -1], state
+
+            found, first, state = engine(self._device).run(turn)
+            logprobs += found
+        tokens = tuple(tokenizer.decode([token]) for token in ids)
+        return Score(text, tuple(ids), tokens, tuple(logprobs))
+
+    def _ids(self, ids: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([list(ids)], dtype=torch.long, device=self._device)
+
+    def _read(self, head: TokenHead, ids: Sequence[int], state: State, context: Any) -> tuple[torch.Tensor, State]:
+        return head.logits(self._ids(ids), state, context)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of one conversation's state, whatever its length."""
+        return verbs.nbytes(engine(self._device).run(lambda: self._token_head().start([{"text": ""}])[1]))
+
+    def evaluate(self, data: str | Path | Sequence[str | Path], **options: Any) -> dict[str, float]:
+        """The task's metrics on data files; see :func:`seqdemo.evaluate`."""
+        from .training import evaluate
+
+        return evaluate(self, data, **options)
+
+    # --- disk ---------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path, *, card: str | None = None, dtype: str = "float32", **about: Any) -> Path:
+        """Write a checkpoint folder.
+
+        Args:
+            folder: where; created, or replaced where it already holds a checkpoint.
+            card: text of the model card; the pipeline's own when None.
+            dtype: floating-point type on disk: ``float32``, ``float16``, ``bfloat16`` or ``float64``.
+            about: manifest fields: ``summary``, ``license``, ``examples``, ``options``, ``metrics``.
+
+        Raises:
+            CheckpointError, ConfigError, SeqdemoError: as :func:`seqdemo.checkpoint.save`.
+        """
+        place = Path(folder)
+        kept = {}
+        if self.manifest is not None:
+            fields = ("summary", "license", "examples", "options", "metrics")
+            kept = {field: getattr(self.manifest, field) for field in fields}
+        text = self.card if card is None else card
+        self.manifest = checkpoint.save(self.parts, place, card=text, dtype=dtype, about={**kept, **about})
+        self.card, self.folder, self.name = text, place, place.name
+        return place
+
+
+def _listed(inputs: Any) -> list[Any]:
+    return [inputs] if isinstance(inputs, str | Mapping) else list(inputs)
+
+
+def _text(row: Any) -> str:
+    return str(row["text"]) if isinstance(row, Mapping) else str(row)
+
+
+def load(
+    name: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype | None = None,
+    local_files_only: bool = False,
+) -> Pipeline:
+    """Load a pipeline.
+
+    Args:
+        name: a checkpoint folder, the name of a shipped or an own checkpoint, or a hub id ``owner/name``.
+        device: ``"auto"`` is CUDA where there is one.
+        dtype: of the weights in memory: ``"float32"`` (None), ``"bfloat16"``, ``"float16"`` or ``"float64"``.
+        local_files_only: never ask the hub.
+
+    Raises:
+        UnknownNameError, CheckpointError, PluginError, DeviceError: each saying what to do next.
+    """
+    where = resolve_device(device)
+    found = checkpoint.load(name, dtype=resolve_dtype(dtype), local_files_only=local_files_only)
+    return Pipeline(
+        found.parts,
+        name=Path(name).name if found.folder == Path(name).expanduser() else str(name),
+        device=where,
+        manifest=found.manifest,
+        card=found.card,
+        folder=found.folder,
+    )
+
+
+def pipeline(
+    task: str = "generation",
+    *,
+    model: Any = "lstm",
+    tokenizer: Any = "bytes",
+    texts: Sequence[str] = (),
+    model_config: Mapping[str, Any] | None = None,
+    tokenizer_config: Mapping[str, Any] | None = None,
+    task_config: Mapping[str, Any] | None = None,
+    device: str | torch.device = "auto",
+    seed: int = 0,
+) -> Pipeline:
+    """A pipeline with fresh, untrained weights.
+
+    Args:
+        task: registered task.
+        model, tokenizer: registered name, or a mapping from role to name.
+        texts: what the tokenizers learn their vocabulary from, where they need any.
+        model_config, tokenizer_config, task_config: config values.
+        device: ``"auto"`` is CUDA where there is one.
+        seed: of the initial weights.
+
+    Raises:
+        UnknownNameError, ConfigError, DataError: a name or value that is not accepted, or too little text.
+    """
+    where = resolve_device(device)
+    head = spec("tasks", task, task_config)
+    roles = cast(Any, head.config)
+    models = {
+        role: spec("models", name, model_config) for role, name in by_role(roles.model_roles, model, "model").items()
+    }
+    tokenizers = {
+        role: train_tokenizer(spec("tokenizers", name, tokenizer_config), texts)
+        for role, name in by_role(roles.tokenizer_roles, tokenizer, "tokenizer").items()
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts = assemble(head, models, tokenizers)
+    return Pipeline(parts, device=where)
