@@ -228,7 +228,9 @@ def _folder(folder: Path, taken: set[str], generation: int) -> Iterator[Source]:
         stem = home.stem if home.is_file() else home.name
         name = next(
             option
-            for option in (stem, f"{home.parent.name}/{stem}", *(f"{stem}-{n}" for n in itertools.count(2)))
+            for option in itertools.chain(
+                (stem, f"{home.parent.name}/{stem}"), (f"{stem}-{n}" for n in itertools.count(2))
+            )
             if canonical(option) not in taken
         )
         taken.add(canonical(name))

@@ -61,11 +61,20 @@ class TaskConfig(Config):
 
 
 class SamplingOptions(Options):
-    """How the next token is chosen, and when to stop. The options of every head that emits tokens."""
+    """How the next token is chosen, and when to stop. The options of every head that emits tokens.
+
+    ``json_schema_extra={"usual": [low, high]}`` on a number is the range a slider offers; more is accepted elsewhere.
+    """
 
     max_tokens: Annotated[int, Field(ge=0, le=10_000_000, description="Stop after this many tokens.")] = 200
     temperature: Annotated[
-        float, Field(ge=0.0, le=100.0, description="Logits are divided by this; 0 always takes the likeliest token.")
+        float,
+        Field(
+            ge=0.0,
+            le=100.0,
+            description="Logits are divided by this; 0 always takes the likeliest token.",
+            json_schema_extra={"usual": [0, 2]},
+        ),
     ] = 0.8
     top_k: Annotated[int, Field(ge=0, description="Keep only the k likeliest tokens; 0 keeps all.")] = 0
     top_p: Annotated[
@@ -75,7 +84,13 @@ class SamplingOptions(Options):
         float, Field(ge=0.0, lt=1.0, description="Drop tokens less likely than this share of the likeliest one.")
     ] = 0.0
     repetition_penalty: Annotated[
-        float, Field(gt=0.0, le=10.0, description="Divide the score of tokens seen recently; 1 is no penalty.")
+        float,
+        Field(
+            gt=0.0,
+            le=10.0,
+            description="Divide the score of tokens seen recently; 1 is no penalty.",
+            json_schema_extra={"usual": [0.5, 2]},
+        ),
     ] = 1.0
     repetition_window: Annotated[
         int, Field(ge=0, le=4096, description="How many of the last tokens count as seen recently.")

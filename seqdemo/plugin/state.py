@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import torch
 from torch import Tensor
@@ -121,18 +122,26 @@ def check(state: Mapping[str, Tensor], expected: Layout) -> None:
 
 
 def equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    """Whether two states are the same, bit for bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    """Whether two states are the same, bit for bit: layout and content, so that NaN equals itself."""
+    return layout(a) == layout(b) and all(torch.equal(_bits(a[name]), _bits(b[name])) for name in a)
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The bytes of a tensor, flat and on the CPU."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
 
 
 def max_difference(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-    """Largest absolute difference over all entries, computed in float64.
+    """Largest absolute difference over all entries, computed in float64; NaN anywhere makes it infinite.
 
     Raises:
-        StateError: layouts that differ.
+        StateError: layouts or batch sizes that differ.
     """
     check(b, layout(a))
-    differences = [(a[n].double() - b[n].double()).abs().max().item() for n in a if a[n].numel()]
+    if batch_size(a) != batch_size(b):
+        raise StateError(f"States of {batch_size(a)} and {batch_size(b)} rows cannot be compared.")
+    pairs = [(a[name].detach().cpu().double(), b[name].detach().cpu().double()) for name in a if a[name].numel()]
+    differences = [torch.where(x == y, 0.0, (x - y).abs()).nan_to_num(inf, inf).max().item() for x, y in pairs]
     return max(differences, default=0.0)
 
 
@@ -151,8 +160,9 @@ def to_bytes(state: Mapping[str, Tensor], metadata: Mapping[str, object] | None 
     """The state as one safetensors file, with JSON-able metadata."""
     from safetensors.torch import save
 
-    tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
-    return save(tensors, {"seqdemo": json.dumps(dict(metadata or {}))})
+    # Entries may be one tensor under two names (an output that is also a state), which safetensors refuses.
+    copies = {name: tensor.cpu().contiguous() for name, tensor in clone(state).items()}
+    return save(copies, {"seqdemo": json.dumps(dict(metadata or {}))})
 
 
 def from_bytes(data: bytes) -> tuple[State, dict[str, object]]:
@@ -165,9 +175,11 @@ def from_bytes(data: bytes) -> tuple[State, dict[str, object]]:
     from safetensors.torch import load
 
     try:
+        tensors = load(data)
         length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])
-        metadata = json.loads(header.get("__metadata__", {}).get("seqdemo", "{}"))
-        return load(data), metadata
-    except (SafetensorError, ValueError, AttributeError) as error:
+        metadata = json.loads(json.loads(data[8 : 8 + length]).get("__metadata__", {}).get("seqdemo", "{}"))
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise StateError(f"This is not a saved state: {error}.") from error
+    if not isinstance(metadata, dict):
+        raise StateError(f"This is not a saved state: its metadata is a {type(metadata).__name__}.")
+    return tensors, metadata

@@ -180,8 +180,14 @@ class TokenHead(TaskHead):
         """Ids the decoder reads before the first token is chosen; at least one."""
         raise PluginError(f"{type(self).__name__} must define prompt(row).")
 
-    def turn(self, message: str) -> list[int]:
-        """Ids of a further message in a session, with the turn template around it."""
+    def turn(self, message: str, first: bool = False, closed: bool = True) -> list[int]:
+        """Ids of a message in a session, with the turn template around it.
+
+        Args:
+            message: its text.
+            first: nothing was read before it.
+            closed: the reply before it ended with the template's own end; if not, that end comes first.
+        """
         raise PluginError(f"{type(self).__name__} has no turns: it cannot hold a session.")
 
     def start(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Context, State]:
@@ -226,6 +232,11 @@ class TokenHead(TaskHead):
         """Ids that are never chosen."""
         special = self.output_tokenizer.special_tokens
         return frozenset(special[name] for name in ("unk", "pad", "bos") if name in special)
+
+    @property
+    def stop_texts(self) -> tuple[str, ...]:
+        """Texts that end a reply in this pipeline's format, beside those of the options."""
+        return ()
 
     def token_io(self) -> TokenIO | None:
         """Embedding and output weight for steppers, or None where the head is not that simple."""

@@ -1,0 +1,52 @@
+"""The built-in tokenizers, models and tasks: a plugin like any other, that imports only ``seqdemo.plugin``."""
+
+from __future__ import annotations
+
+from seqdemo.plugin import ModelRecord, TaskRecord, hookimpl
+
+_FUSED = "seqdemo.builtin.models.fused"
+_SCRATCH = "seqdemo.builtin.models.scratch"
+_MODELS = "seqdemo.builtin.models.config"
+
+
+@hookimpl
+def seqdemo_models() -> list[ModelRecord]:
+    """Torch's three recurrent layers, and the same three written from their equations."""
+    return [
+        ModelRecord("rnn", f"{_FUSED}:RNN", f"{_MODELS}:RNNConfig", "Elman's network, on torch's fused layer."),
+        ModelRecord(
+            "lstm", f"{_FUSED}:LSTM", f"{_MODELS}:LSTMConfig", "Long short-term memory, on torch's fused layer."
+        ),
+        ModelRecord("gru", f"{_FUSED}:GRU", f"{_MODELS}:GRUConfig", "Gated recurrent unit, on torch's fused layer."),
+        ModelRecord(
+            "scratch-rnn",
+            f"{_SCRATCH}:ScratchRNN",
+            f"{_MODELS}:ScratchRNNConfig",
+            "Elman's network, from its equation.",
+        ),
+        ModelRecord(
+            "scratch-lstm",
+            f"{_SCRATCH}:ScratchLSTM",
+            f"{_MODELS}:ScratchLSTMConfig",
+            "Long short-term memory, from its equations.",
+        ),
+        ModelRecord(
+            "scratch-gru",
+            f"{_SCRATCH}:ScratchGRU",
+            f"{_MODELS}:ScratchGRUConfig",
+            "Gated recurrent unit, from its equations.",
+        ),
+    ]
+
+
+@hookimpl
+def seqdemo_tasks() -> list[TaskRecord]:
+    """Generation."""
+    return [
+        TaskRecord(
+            "generation",
+            "seqdemo.builtin.generation.head:GenerationHead",
+            "seqdemo.builtin.generation.config:GenerationConfig",
+            "Continue text and hold conversations, one token at a time.",
+        )
+    ]

@@ -1,0 +1,171 @@
+"""From logits to the next token.
+
+Rules apply in this order: forbidden ids, repetition penalty, temperature, top-k, top-p, min-p. The number drawn picks
+from what is left by inverse CDF in the order of ids. That order depends on no sort: two engines whose logits differ
+in the last bit can only disagree where the number lies beside a boundary.
+
+``V`` is the vocabulary size; ``n`` the number of tokens the rules leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqdemo.errors import PluginError
+from seqdemo.plugin import SamplingOptions
+
+__all__ = ["Candidate", "Choice", "choose", "rule"]
+
+Floats = NDArray[Any]
+Ids = NDArray[np.int64]
+
+_FLOOR = -1000.0
+"""exp of it is 0 in float64; a product with it is 0 as well, where one with -inf would be NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A likely token: its probability under the model and after the rules (0: removed)."""
+
+    id: int
+    raw: float
+    ruled: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The token drawn.
+
+    Attributes:
+        id: token id.
+        logprob: natural log-probability under the model, before any rule.
+        entropy: of the model's distribution before any rule, in nats.
+        candidates: the likeliest tokens under the model, best first.
+    """
+
+    id: int
+    logprob: float
+    entropy: float
+    candidates: tuple[Candidate, ...]
+
+
+def _largest(values: Floats, k: int) -> Ids:
+    """Indices of the k largest values, ascending; among equals the lower index wins. No sort of all of them."""
+    size = len(values)
+    if k >= size:
+        return np.arange(size)
+    bar = np.partition(values, size - k)[size - k]
+    above = np.flatnonzero(values > bar)
+    level = np.flatnonzero(values == bar)[: k - len(above)]
+    return np.sort(np.concatenate([above, level]))
+
+
+def _ranked(values: Floats, k: int) -> Ids:
+    """Indices of the k largest values, largest first; among equals the lower index comes first."""
+    best = _largest(values, k)
+    return best[np.argsort(-values[best], kind="stable")]
+
+
+def _nucleus(weights: Floats, share: float) -> Ids:
+    """Indices, ascending, of the fewest largest weights that make up at least ``share`` of the total."""
+    enough, width = share * weights.sum(), 64
+    while True:
+        order = _ranked(weights, width)
+        mass = np.cumsum(weights[order])
+        if mass[-1] >= enough or width >= len(weights):
+            return np.sort(order[: int(np.searchsorted(mass, enough)) + 1])
+        width *= 8
+
+
+def rule(
+    logits: Floats, options: SamplingOptions, recent: Sequence[int] = (), forbidden: Sequence[int] | Ids = ()
+) -> tuple[Ids, Floats]:
+    """The distribution after the rules.
+
+    Args:
+        logits: ``(V,)``, not modified.
+        options: temperature, top_k, top_p (Holtzman et al. 2020), min_p, repetition_penalty (Keskar et al. 2019,
+            eq. 1 with the sign of the score taken into account), repetition_window.
+        recent: ids read and written, oldest first; only the last ``repetition_window`` count.
+        forbidden: ids never chosen.
+
+    Returns:
+        ids ``(n,)``, ascending, and their probabilities ``(n,)`` float64, which sum to 1.
+
+    Raises:
+        PluginError: every token is forbidden or has probability 0.
+    """
+    scores = logits.astype(np.float64)
+    seen = recent[-options.repetition_window :] if options.repetition_window else ()
+    if options.repetition_penalty != 1.0 and len(seen):
+        at = np.unique(np.asarray(seen, dtype=np.int64))
+        old = scores[at]
+        with np.errstate(over="ignore"):
+            new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
+        scores[at] = np.minimum(new, np.finfo(np.float64).max)
+    if len(forbidden):
+        scores[np.asarray(forbidden, dtype=np.int64)] = -np.inf
+    best = int(scores.argmax())
+    if scores[best] == -np.inf:
+        raise PluginError("The model leaves no token to choose: each one is forbidden or has probability 0.")
+    if options.temperature == 0.0:
+        return np.array([best]), np.ones(1)
+    # Temperature keeps the order, so taking the k largest before it saves work on the rest.
+    ids = _largest(scores, options.top_k or len(scores))
+    with np.errstate(over="ignore"):
+        weights = np.exp((scores[ids] - scores[best]) / options.temperature)
+    if options.top_p < 1.0:
+        kept = _nucleus(weights, options.top_p)
+        ids, weights = ids[kept], weights[kept]
+    if options.min_p > 0.0:
+        kept = np.flatnonzero(weights >= options.min_p * weights.max())
+        ids, weights = ids[kept], weights[kept]
+    return ids, weights / weights.sum()
+
+
+def choose(
+    logits: Floats,
+    options: SamplingOptions,
+    number: float,
+    recent: Sequence[int] = (),
+    forbidden: Sequence[int] | Ids = (),
+) -> Choice:
+    """Draw the next token.
+
+    Args:
+        logits: ``(V,)`` float32, not modified.
+        options: the rules, and how many candidates to report.
+        number: in [0, 1); see :func:`seqdemo.decoding.random.uniform`.
+        recent, forbidden: as :func:`rule` takes them.
+
+    Raises:
+        PluginError: a logit is NaN or +inf, or no token is left to choose.
+    """
+    top = logits.max()
+    if np.isnan(top) or top == np.inf:
+        raise PluginError(
+            "The model gave logits that are not numbers (NaN or infinity). Its weights or the state it goes on from "
+            "are damaged: load the checkpoint again, or train it with a smaller learning rate."
+        )
+    ids, probabilities = rule(logits, options, recent, forbidden)
+    mass = np.cumsum(probabilities)
+    # side="right" steps over tokens of probability 0; rounding may leave the last sum a little below the number.
+    index = min(int(np.searchsorted(mass, number * mass[-1], side="right")), int(np.flatnonzero(probabilities)[-1]))
+    chosen = int(ids[index])
+
+    shifted = logits - top
+    odds = np.exp(shifted)
+    total = float(odds.sum(dtype=np.float64))
+    mean = float((odds * np.maximum(shifted, _FLOOR)).sum(dtype=np.float64)) / total
+    candidates = []
+    for token in _ranked(logits, options.alternatives).tolist() if options.alternatives else ():
+        at = int(np.searchsorted(ids, token))
+        kept = at < len(ids) and ids[at] == token
+        candidates.append(Candidate(token, float(odds[token]) / total, float(probabilities[at]) if kept else 0.0))
+    log_total = float(np.log(total))
+    return Choice(chosen, float(shifted[chosen]) - log_total, max(log_total - mean, 0.0), tuple(candidates))

@@ -1,0 +1,86 @@
+"""Settings that are known to work, by name. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqdemo.errors import UnknownNameError
+
+__all__ = ["PRESETS", "Preset", "preset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Names and config values; whatever is given beside a preset wins over it.
+
+    Attributes:
+        name: as ``--preset`` takes it.
+        summary: one sentence for listings.
+        task, model, tokenizer: registered names.
+        task_config, model_config, tokenizer_config, training: config values.
+    """
+
+    name: str
+    summary: str
+    task: str = "generation"
+    model: str = "lstm"
+    tokenizer: str = "char"
+    task_config: Mapping[str, Any] = field(default_factory=dict)
+    model_config: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer_config: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ALL = (
+    Preset(
+        "shakespeare-3min",
+        "A character LSTM that learns tinyshakespeare in three minutes on two CPU cores.",
+        task_config={"embedding_size": 64},
+        model_config={"hidden_size": 512, "num_layers": 1, "dropout": 0.0},
+        training={
+            "max_seconds": 180.0,
+            "batch_size": 32,
+            "window": 128,
+            "learning_rate": 4e-3,
+            "warmup_steps": 20,
+            "beta2": 0.99,
+            "weight_decay": 0.01,
+            "clip_norm": 1.0,
+        },
+    ),
+    Preset(
+        "timemachine-book",
+        "Dive into Deep Learning's set-up for The Time Machine: 32 streams of 35 steps, 256 units, plain descent.",
+        model="rnn",
+        task_config={"input": "one-hot"},
+        model_config={"hidden_size": 256, "num_layers": 1},
+        training={
+            "epochs": 500.0,
+            "batch_size": 32,
+            "window": 35,
+            "optimizer": "sgd",
+            "learning_rate": 1.0,
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "weight_decay": 0.0,
+            "clip_norm": 1.0,
+            "validation_fraction": 0.0,
+            "precision": "fp32",
+        },
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = {one.name: one for one in _ALL}
+
+
+def preset(name: str) -> Preset:
+    """A preset by name.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError("preset", name, PRESETS)
+    return PRESETS[name]

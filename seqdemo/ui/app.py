@@ -1,0 +1,134 @@
+"""The page, assembled: one module for each tab."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from seqdemo.errors import ConfigError, SeqdemoError
+
+from .chat import ChatTab
+from .markup import element
+from .plugins import plugins_tab
+from .source import Sdk, Source
+from .theme import styles, theme
+
+__all__ = ["build", "launch", "serve"]
+
+_LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+
+
+def build(source: Source | None = None, *, tracebacks: bool = True) -> gr.Blocks:
+    """The page's blocks, not served yet. Imports no torch.
+
+    Args:
+        source: where checkpoints and plugins come from; the installed seqdemo when None.
+        tracebacks: show those of failed plugins.
+    """
+    chosen = source if source is not None else Sdk()
+    with gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True) as demo:
+        gr.HTML(
+            element("header", element("h1", "seqdemo"), class_="sd-brand"),
+            apply_default_css=False,
+            js_on_load=None,
+            elem_id="sd-header",
+        )
+        with gr.Tabs(elem_id="sd-tabs"):
+            with gr.Tab("Chat", id="chat", elem_id="sd-tab-chat"):
+                ChatTab(demo, chosen)
+            with gr.Tab("Plugins", id="plugins", elem_id="sd-tab-plugins"):
+                plugins_tab(demo, chosen, tracebacks)
+    demo.queue(api_open=False, max_size=256)
+    return demo
+
+
+def serve(
+    host: str | None = None, port: int | None = None, open_browser: bool = False, source: Source | None = None
+) -> gr.Blocks:
+    """Serve the page from a background thread; ``close()`` of the blocks ends it.
+
+    Args:
+        host: address to listen at; ``GRADIO_SERVER_NAME``, or this machine only, when None.
+        port: ``GRADIO_SERVER_PORT``, or the first free one from 7860, when None.
+
+    Raises:
+        ConfigError: the address or the port cannot be used.
+    """
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    if port is None and (named := os.environ.get("GRADIO_SERVER_PORT")):
+        if not named.isascii() or not named.isdigit():
+            raise ConfigError(f"GRADIO_SERVER_PORT = {named!r} is not a port. Set it to a number from 1 to 65535.")
+        port = int(named)
+    if port is not None and not 0 < port < 65_536:
+        raise ConfigError(f"Port {port} does not exist. Choose one from 1 to 65535.")
+    demo = build(source, tracebacks=host in _LOCAL)
+    try:
+        demo.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=[],
+            show_error=False,
+            theme=theme(),
+            css=styles(),
+            favicon_path=Path(__file__).parent / "assets" / "favicon.svg",
+        )
+    except OSError as error:
+        raise _unusable(host, port, error) from error
+    return demo
+
+
+def _unusable(host: str, port: int | None, error: OSError) -> SeqdemoError:
+    if port is None:
+        return ConfigError(f"No page can be served at {host}: {error}. Free a port, or give one: --port 8080.")
+    return ConfigError(
+        f"The page cannot be served at {host}:{port}: the port is taken, or {host} is not this machine's. "
+        f"End what uses it, or give another one: --port {port + 1 if port < 65_535 else 8080}."
+    )
+
+
+def launch(
+    host: str | None = None,
+    port: int | None = None,
+    open_browser: bool = True,
+    plugins: Sequence[str | Path] = (),
+    *,
+    say: Any = print,
+) -> None:
+    """Open the page, and stay until Ctrl-C.
+
+    Args:
+        host, port: as for :func:`serve`.
+        open_browser: show it in the browser.
+        plugins: folders of plugins to load, beside those named already.
+        say: is given the line that tells where the page is.
+
+    Raises:
+        ConfigError: the address or the port cannot be used.
+    """
+    if plugins:
+        from seqdemo.manager import configure
+
+        configure(plugins)
+    demo = serve(host, port, open_browser)
+    say(f"seqdemo is at {demo.local_url} - Ctrl-C ends it.")
+    try:
+        while demo.is_running:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        demo.close(verbose=False)

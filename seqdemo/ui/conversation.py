@@ -1,0 +1,144 @@
+"""The component that shows a conversation, with every token a thing of its own.
+
+It is a ``gr.HTML`` whose script builds the page from text nodes, so nothing a model or a user wrote is ever read as
+HTML. What goes to the browser is small however long the conversation is: a new reply's tokens in overlapping windows
+(a browser may skip updates), and the whole only when a conversation is opened or a window was missed.
+
+Not a subclass of ``gr.HTML``: gradio writes a ``.pyi`` file beside the source of every subclass.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import gradio as gr
+
+from .assets import asset
+from .talk import Message, Talk
+
+__all__ = ["Intro", "Window", "conversation", "whole"]
+
+_OVERLAP = 8
+_serial = count(1)
+
+_REASONS = {
+    "length": "stopped at the token limit",
+    "stop": "ended at a stop text",
+    "end": "ended by itself",
+    "cancelled": "stopped by you",
+    "error": "broke off",
+}
+
+_TEMPLATE = """
+<div class="sd-log" role="region" aria-label="Conversation" tabindex="-1"></div>
+<div class="sd-announcer sd-hidden" role="status"></div>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Intro:
+    """What an empty conversation shows."""
+
+    title: str
+    lines: Sequence[str] = ()
+    command: str = ""
+    examples: Sequence[str] = ()
+
+    def payload(self) -> dict[str, Any]:
+        """As the script takes it."""
+        return {
+            "title": self.title,
+            "lines": list(self.lines),
+            "command": self.command,
+            "examples": list(self.examples),
+        }
+
+
+def conversation(resync: Callable[[str], Any]) -> gr.HTML:
+    """The component. It triggers ``ready`` (key, left, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
+    ``example`` (text) and ``halt``.
+
+    Args:
+        resync: the whole conversation of a visitor, by key; called by the script when it missed something.
+    """
+
+    def fetch(key: str) -> Any:
+        return resync(key)
+
+    fetch.__name__ = "conversation"
+    return gr.HTML(
+        value=None,
+        html_template=_TEMPLATE,
+        js_on_load=asset("conversation.js"),
+        apply_default_css=False,
+        server_functions=[fetch],
+        elem_id="sd-conversation",
+        elem_classes=["sd-conversation"],
+    )
+
+
+def _end(message: Message) -> dict[str, Any] | None:
+    """What is written below a finished reply. Seeds go as text: they do not fit a JavaScript number."""
+    if message.done is None:
+        return None
+    usage = message.done.usage
+    notes = [f"{usage.tokens:,} token{'s' * (usage.tokens != 1)}"]
+    if usage.tokens_per_second:
+        notes.append(f"{usage.tokens_per_second:,.0f} tokens/s")
+    notes.append(_REASONS.get(message.done.reason, message.done.reason))
+    return {"tail": message.done.text, "notes": notes, "seed": str(message.done.seed)}
+
+
+def _payload(message: Message) -> dict[str, Any]:
+    if message.role == "user":
+        return {"role": "user", "text": message.text}
+    return {"role": "model", "tokens": [token.text for token in message.tokens], "end": _end(message)}
+
+
+def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = None) -> dict[str, Any]:
+    """Everything of a conversation."""
+    messages = talk.messages if talk is not None else []
+    running = busy if busy is not None else talk is not None and talk.busy
+    return {
+        "kind": "all",
+        "serial": next(_serial),
+        "key": key,
+        "talk": talk.id if talk is not None else 0,
+        "messages": [_payload(message) for message in messages],
+        "intro": intro.payload() if intro is not None and not messages else None,
+        "busy": running,
+    }
+
+
+class Window:
+    """What to tell the browser about a reply that grows: its newest tokens, and those of the last few updates."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._message = talk.messages[-1]
+        self._index = len(talk.messages) - 1
+        self._sent: deque[int] = deque([0], maxlen=_OVERLAP)
+
+    def update(self, finished: bool) -> dict[str, Any]:
+        """The next update; ``finished`` is read before it, so that the last one is complete."""
+        start, tokens = self._sent[0], self._message.tokens
+        texts = [token.text for token in tokens[start:]]
+        self._sent.append(start + len(texts))
+        return {
+            "kind": "more",
+            "serial": next(_serial),
+            "talk": self._talk.id,
+            "message": self._index,
+            "start": start,
+            "tokens": texts,
+            "end": (_end(self._message) or _broken(len(tokens))) if finished else None,
+            "busy": not finished,
+        }
+
+
+def _broken(tokens: int) -> dict[str, Any]:
+    return {"tail": "", "notes": [f"{tokens:,} tokens", _REASONS["error"]], "seed": ""}

@@ -1,0 +1,92 @@
+"""The side panel about one token: what else the model could have said there."""
+
+from __future__ import annotations
+
+import math
+
+import gradio as gr
+
+from seqdemo.plugin import Alternative, Token
+
+from .assets import asset
+from .markup import Markup, element, join, visible
+
+__all__ = ["inspector", "token_view"]
+
+
+def inspector() -> gr.HTML:
+    """The component; its value is made by :func:`token_view`."""
+    return gr.HTML(
+        value=token_view(None),
+        html_template="${value}",
+        js_on_load=asset("inspector.js"),
+        apply_default_css=False,
+        elem_id="sd-inspector",
+        elem_classes=["sd-inspector"],
+    )
+
+
+def _percent(value: float) -> str:
+    if math.isnan(value):
+        return "?"
+    if value <= 0:
+        return "0 %"
+    if value < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * value:.1f} %"
+
+
+def _bar(kind: str, value: float) -> Markup:
+    width = f"width:{0.0 if math.isnan(value) else 100 * min(max(value, 0.0), 1.0):.2f}%"
+    track = element("span", element("span", class_=f"sd-bar {kind}", style=width), class_="sd-track", aria_hidden="true")
+    return element("td", track, element("span", _percent(value), class_="sd-percent"))
+
+
+def _row(alternative: Alternative, chosen: bool) -> Markup:
+    name = element("span", visible(alternative.text), class_="sd-glyphs")
+    label = [name, element("span", "chosen", class_="sd-chosen-mark")] if chosen else [name]
+    head = element("th", *label, scope="row")
+    return element(
+        "tr", head, _bar("sd-raw", alternative.raw), _bar("sd-ruled", alternative.ruled), class_="sd-chosen" * chosen
+    )
+
+
+def _candidates(token: Token) -> list[Alternative]:
+    """The alternatives, and the chosen token where it is not among them."""
+    found = list(token.alternatives)
+    if found and all(one.id != token.id for one in found):
+        # After the rules its probability is not reported; it was chosen, so no rule removed it.
+        found.append(Alternative(token.id, token.text, math.exp(token.logprob), math.nan))
+    return found
+
+
+def token_view(token: Token | None) -> Markup:
+    """The panel about a token, or what it is for when none is chosen."""
+    if token is None:
+        hint = "Choose any word of a reply to see what else the model could have said there, and how likely it was."
+        return element("section", element("h2", "Token"), element("p", hint, class_="sd-hint"), class_="sd-card sd-idle")
+    buttons = [
+        element("button", "‹", type="button", data_step="-1", aria_label="Previous token"),
+        element("button", "›", type="button", data_step="1", aria_label="Next token"),
+        element("button", "×", type="button", data_step="0", aria_label="Close"),
+    ]
+    title = element("h2", "Token ", element("span", visible(token.text), class_="sd-glyphs"))
+    facts = [
+        ("probability", _percent(math.exp(token.logprob))),
+        ("entropy", f"{token.entropy / math.log(2):.2f} bits"),
+        ("position", f"{token.position:,}"),
+    ]
+    pairs = [element("div", element("dt", name), element("dd", value)) for name, value in facts]
+    parts = [
+        element("header", title, element("div", *buttons, class_="sd-steps")),
+        element("dl", *pairs, class_="sd-facts"),
+    ]
+    rows = [_row(one, one.id == token.id) for one in _candidates(token)]
+    if rows:
+        caption = element("caption", "Likeliest tokens here", class_="sd-hidden")
+        heads = [element("th", text, scope="col") for text in ("token", "model", "after rules")]
+        head = element("thead", element("tr", *heads))
+        parts.append(element("table", caption, head, element("tbody", *rows)))
+    else:
+        parts.append(element("p", "No alternatives were recorded: set “alternatives” above 0.", class_="sd-hint"))
+    return element("section", join(*parts), class_="sd-card sd-open", aria_label="Token")

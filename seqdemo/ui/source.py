@@ -1,0 +1,111 @@
+"""What the page asks of the SDK. Nothing heavy is imported before it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
+from typing import Any, Protocol
+
+from seqdemo.plugin import Event, Generation
+
+__all__ = ["Checkpoint", "Loader", "Sdk", "Session", "Source", "Stream"]
+
+
+class Checkpoint(Protocol):
+    """A checkpoint, as listings show it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def examples(self) -> tuple[str, ...]: ...
+    @property
+    def problem(self) -> str: ...
+
+
+class Stream(Protocol):
+    """Events of one reply; closing it stops the work behind it."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+    def close(self) -> None: ...
+    def generation(self) -> Generation: ...
+
+
+class Session(Protocol):
+    """One conversation."""
+
+    @property
+    def tokens_read(self) -> int: ...
+    @property
+    def state_bytes(self) -> int: ...
+    def stream(self, message: str, **options: Any) -> Stream: ...
+    def stream_regenerate(self, **options: Any) -> Stream: ...
+    def undo(self) -> Any: ...
+
+
+class Source(Protocol):
+    """Everything the page shows comes from here, so that tests can put something else in its place."""
+
+    def checkpoints(self) -> Sequence[Checkpoint]: ...
+    def preferences(self, name: str) -> Mapping[str, Any]: ...
+    def load(self, name: str) -> Any: ...
+    def plugins(self, reload: bool = False) -> Sequence[Any]: ...
+
+
+class Sdk:
+    """The installed seqdemo."""
+
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """Every generator that can be loaded by name."""
+        import seqdemo
+
+        return [record for record in seqdemo.available("checkpoints") if record.task == "generation" or record.problem]
+
+    def preferences(self, name: str) -> Mapping[str, Any]:
+        """Prediction options the checkpoint prefers to the schema's defaults."""
+        from seqdemo.manifest import read_manifest
+
+        found = next((record.folder for record in self.checkpoints() if record.name == name), None)  # type: ignore[attr-defined]
+        return read_manifest(found).options if found is not None else {}
+
+    def load(self, name: str) -> Any:
+        """The checkpoint's pipeline."""
+        import seqdemo
+
+        return seqdemo.load(name)
+
+    def plugins(self, reload: bool = False) -> Sequence[Any]:
+        """Every plugin, and what failed in it."""
+        import seqdemo
+
+        return seqdemo.plugins(reload=reload)
+
+
+class Loader:
+    """Loads each pipeline once, however many pages ask for it at the same time."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._loaded: dict[str, Any] = {}
+        self._locks: dict[str, Lock] = {}
+        self._lock = Lock()
+
+    def loaded(self, name: str) -> Any | None:
+        """The pipeline if it is in memory."""
+        return self._loaded.get(name)
+
+    def get(self, name: str) -> Any:
+        """The pipeline, loaded if it is not. Blocks.
+
+        Raises:
+            SeqdemoError: it cannot be loaded; asking again tries again.
+        """
+        with self._lock:
+            lock = self._locks.setdefault(name, Lock())
+        with lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._source.load(name)
+            return self._loaded[name]

@@ -1,0 +1,65 @@
+"""The strip that says what a conversation has cost and what carries it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from .markup import Markup, element
+from .talk import Talk
+
+__all__ = ["bytes_text", "notice", "status", "status_view"]
+
+
+def status() -> gr.HTML:
+    """The component; its value is made by :func:`status_view` or :func:`notice`."""
+    return gr.HTML(
+        value="", html_template="${value}", js_on_load=None, apply_default_css=False, elem_id="sd-status"
+    )
+
+
+def bytes_text(size: int) -> str:
+    """``16_384`` -> ``"16.4 kB"``."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _fact(name: str, value: str, title: str = "") -> Markup:
+    return element("div", element("dt", name), element("dd", value), title=title or None)
+
+
+def notice(text: str, kind: str = "error") -> Markup:
+    """One calm line: ``kind`` is ``error``, ``progress`` or ``hint``."""
+    role = "alert" if kind == "error" else "status"
+    return element("p", text, class_=f"sd-notice sd-{kind}", role=role)
+
+
+def status_view(talk: Talk | None, pipeline: Any) -> Markup:
+    """Tokens, speed, state, device and precision of the conversation on show."""
+    if pipeline is None:
+        return element("dl", class_="sd-facts")
+    facts = []
+    if talk is not None:
+        facts += _conversation_facts(talk)
+    facts.append(_fact("on", f"{pipeline.device}, {str(pipeline.dtype).removeprefix('torch.')}"))
+    return element("dl", *facts, class_="sd-facts")
+
+
+def _conversation_facts(talk: Talk) -> list[Markup]:
+    reply = talk.reply
+    facts = []
+    if reply is not None and reply.prefill is not None and not reply.message.tokens and not reply.finished:
+        facts.append(_fact("reading", f"{reply.prefill.read:,} of {reply.prefill.total:,} tokens"))
+    generated = sum(len(message.tokens) for message in talk.messages)
+    facts.append(_fact("read", f"{talk.tokens_read:,} tokens", "Everything the state has taken in"))
+    facts.append(_fact("generated", f"{generated:,} tokens"))
+    if reply is not None and (speed := reply.tokens_per_second):
+        facts.append(_fact("speed", f"{speed:,.0f} tokens/s"))
+    size = bytes_text(talk.state_bytes)
+    facts.append(_fact("state", f"{size}, constant", "The same size after 10 tokens and after 1,000,000"))
+    return facts

@@ -1,0 +1,115 @@
+"""Who is at the page. Conversations live here, on the server; a browser tab holds only the key to its own.
+
+A *page* is one load of the document, known by gradio's session hash; a *visitor* is a browser tab and survives
+reloads. So a reload finds its conversation again, and two tabs never share one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from threading import RLock
+
+from .talk import Talk
+
+__all__ = ["Visitor", "Visitors"]
+
+
+class Visitor:
+    """One browser tab.
+
+    Attributes:
+        key: known to that tab only.
+        talks: one conversation for each checkpoint it tried.
+        talk: the one it looks at.
+        pages: loads of the document that have not been forgotten yet.
+        open: those of them that are still connected.
+    """
+
+    def __init__(self) -> None:
+        self.key = secrets.token_urlsafe(24)
+        self.talks: dict[str, Talk] = {}
+        self.talk: Talk | None = None
+        self.pages: set[str] = set()
+        self.open: set[str] = set()
+
+    def look_at(self, name: str, make: Callable[[], Talk]) -> Talk:
+        """Turn to the conversation with a checkpoint, begun if there is none. A reply elsewhere is stopped."""
+        if self.talk is not None and self.talk.name != name:
+            self.talk.cancel()
+        if name not in self.talks:
+            self.talks[name] = make()
+        self.talk = self.talks[name]
+        return self.talk
+
+    def forget(self, name: str) -> None:
+        """End the conversation with a checkpoint."""
+        if (talk := self.talks.pop(name, None)) is not None:
+            talk.cancel()
+            if self.talk is talk:
+                self.talk = None
+
+    def cancel(self) -> None:
+        """Stop whatever is running."""
+        for talk in self.talks.values():
+            talk.cancel()
+
+
+class Visitors:
+    """Every visitor, by page and by key."""
+
+    def __init__(self) -> None:
+        self._by_page: dict[str, Visitor] = {}
+        self._by_key: dict[str, Visitor] = {}
+        self._lock = RLock()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def arrive(self, page: str, key: str = "", reloaded: bool = False) -> Visitor:
+        """A page was loaded.
+
+        Args:
+            page: gradio's session hash.
+            key: what the tab remembers from before; a browser copies it into a duplicated tab too.
+            reloaded: the tab says that it left its previous page, so it is no duplicate.
+        """
+        with self._lock:
+            visitor = self._by_key.get(key)
+            if visitor is None or (visitor.open and not reloaded):
+                visitor = Visitor()
+                self._by_key[visitor.key] = visitor
+            visitor.pages.add(page)
+            visitor.open = {page}
+            self._by_page[page] = visitor
+            visitor.cancel()
+            return visitor
+
+    def at(self, page: str) -> Visitor:
+        """The visitor at a page; a new one if the page is not known, as after a restart of the server."""
+        with self._lock:
+            return self._by_page.get(page) or self.arrive(page)
+
+    def keyed(self, key: str) -> Visitor | None:
+        """The visitor who holds a key."""
+        return self._by_key.get(key)
+
+    def leave(self, page: str) -> None:
+        """A page went away: what runs for it stops, its conversations stay for a while."""
+        with self._lock:
+            visitor = self._by_page.get(page)
+            if visitor is not None and page in visitor.open:
+                visitor.open.discard(page)
+                visitor.cancel()
+
+    def drop(self, page: str) -> None:
+        """A page will not come back: with the last page of a visitor its conversations are freed."""
+        with self._lock:
+            visitor = self._by_page.pop(page, None)
+            if visitor is None:
+                return
+            visitor.pages.discard(page)
+            visitor.open.discard(page)
+            if not visitor.pages:
+                visitor.cancel()
+                self._by_key.pop(visitor.key, None)
