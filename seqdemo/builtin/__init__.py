@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from seqdemo.plugin import ModelRecord, TaskRecord, hookimpl
+from seqdemo.plugin import ModelRecord, TaskRecord, TokenizerRecord, hookimpl
 
 _FUSED = "seqdemo.builtin.models.fused"
 _SCRATCH = "seqdemo.builtin.models.scratch"
 _MODELS = "seqdemo.builtin.models.config"
+_TOKENIZERS = "seqdemo.builtin.tokenizers"
+
+
+@hookimpl
+def seqdemo_tokenizers() -> list[TokenizerRecord]:
+    """From single bytes to subwords."""
+    config = f"{_TOKENIZERS}.config"
+    return [
+        TokenizerRecord("bytes", f"{_TOKENIZERS}.byte_level:Bytes", f"{config}:BytesConfig", "UTF-8 bytes; lossless."),
+        TokenizerRecord(
+            "char", f"{_TOKENIZERS}.char:Char", f"{config}:CharConfig", "The characters of the training text."
+        ),
+        TokenizerRecord(
+            "words",
+            f"{_TOKENIZERS}.words:Words",
+            f"{config}:WordsConfig",
+            "The commonest words; Chinese characters stand alone.",
+        ),
+        TokenizerRecord(
+            "sentencepiece",
+            f"{_TOKENIZERS}.subword:SentencePiece",
+            f"{config}:SentencePieceConfig",
+            "Subwords learned from the text, or any .model file; lossless.",
+        ),
+    ]
 
 
 @hookimpl

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +21,8 @@ from .listing import size_text
 from .loading import PredictionCommand, given_options, load, loading
 
 if TYPE_CHECKING:
-    from seqdemo import Pipeline, Session, Stream
+    from seqdemo import Pipeline, Session
+    from seqdemo.decoding import Reply
 
 __all__ = ["Chat", "chat"]
 
@@ -88,26 +93,24 @@ class Chat:
             raise SessionError(f"There is no command /{name}. Available: /{', /'.join(self._commands)}.")
         self._commands[name][0](argument.strip())
 
-    def _show(self, stream: Stream) -> None:
+    def _show(self, reply: Reply) -> None:
         """Print a reply as it comes. Ctrl-C stops the work behind it and keeps what is there."""
-        events = iter(stream)
-        while True:
-            try:
-                event = next(events, None)
+        shown = 0
+        with _ctrl_c() as pressed:
+            for event in reply:
                 if isinstance(event, (Token, Done)):
                     click.echo(event.text, nl=False)
-            except KeyboardInterrupt:
-                stream.close()
-                continue
-            if event is None:
-                return
-            if isinstance(event, Done):
-                click.echo()
-                stopped = ", stopped" if event.reason == "cancelled" else ""
-                click.secho(f"[{usage_text(event)}{stopped}]", dim=True)
+                    shown += len(event.text)
+                if pressed.is_set():
+                    break
+            reply.close()
+            whole = reply.generation()
+        click.echo(whole.text[shown:])
+        stopped = ", stopped" if whole.done.reason == "cancelled" else ""
+        click.secho(f"[{usage_text(whole.done)}{stopped}]", dim=True)
 
     def _regenerate(self, _: str) -> None:
-        self._show(self.session.regenerate_stream())
+        self._show(self.session.stream_regenerate())
 
     def _undo(self, _: str) -> None:
         self.session.undo()
@@ -151,6 +154,29 @@ class Chat:
 
     def _quit(self, _: str) -> None:
         raise _Leave
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """Inside, the first Ctrl-C sets the event and interrupts nothing; a second one interrupts as usual.
+
+    An exception raised between reading an event and recording it would tear the session from its state.
+    """
+    pressed = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Leave(Exception):  # noqa: N818 - not an error

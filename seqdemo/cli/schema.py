@@ -38,6 +38,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from seqdemo.errors import SeqdemoError
+
 __all__ = ["MODEL_ALIASES", "SchemaCommand", "collect", "flags", "options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -210,8 +212,9 @@ class SchemaCommand(click.Command):
 
     Args:
         more: given the values of the command's own parameters (as typed, or their defaults), the further parameters.
-            It runs before the command line is parsed in full, and for ``--help``. Raise a ``SeqdemoError`` or
-            ``click.UsageError`` for names that do not exist; with ``--help`` these are left out of the help.
+            It runs before the command line is parsed in full, maybe more than once, and for ``--help``; arguments may
+            be None then. Raise a ``SeqdemoError`` or ``click.UsageError`` for names that do not exist; the help then
+            shows the command's own parameters only.
     """
 
     _KEY = "seqdemo.cli.more"
@@ -232,43 +235,57 @@ class SchemaCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         help_wanted = not set(ctx.help_option_names).isdisjoint(args)
         try:
-            ctx.meta[self._KEY] = list(self._more(self._peek(ctx, args)))
+            ctx.meta[self._KEY] = self._further(ctx, args)
         except Exception:
             if not help_wanted:
                 raise
         return super().parse_args(ctx, args)
 
-    def _peek(self, ctx: click.Context, args: Sequence[str]) -> dict[str, Any]:
-        """What the command line says about the parameters known so far, when every other flag is skipped."""
-        positional = [param.name for param in self.params if isinstance(param, click.Argument)]
-        chosen: dict[str, Any] = {}
-        for with_values in (True, False):  # an unknown flag takes a value, unless that leaves too few arguments
-            lenient = click.Context(self, info_name=ctx.info_name, parent=ctx.parent, resilient_parsing=True)
-            lenient.allow_extra_args = True
-            with lenient.scope(cleanup=False):
-                click.Command.parse_args(self, lenient, self._known(args, with_values))
-            chosen = dict(lenient.params)
-            if all(chosen.get(name or "") for name in positional):
-                break
-        return chosen
+    def _further(self, ctx: click.Context, args: Sequence[str]) -> list[click.Parameter]:
+        """The further parameters, for what the user chose.
 
-    def _known(self, args: Sequence[str], with_values: bool) -> list[str]:
-        """The arguments without flags this command does not know itself, and without their values."""
-        own = {flag: param for param in self.params for flag in (*param.opts, *param.secondary_opts)}
+        Whether an unknown flag takes a value is not known at first, and so neither is what the arguments are: two
+        guesses are made, and checked once the flags are known.
+        """
+        failed: Exception | None = None
+        for values in (True, False):
+            guess = self._peek(ctx, self._known(args, self.params, values))
+            try:
+                further = list(self._more(guess))
+            except (SeqdemoError, click.ClickException) as error:
+                failed = failed or error
+                continue
+            exact = self._peek(ctx, self._known(args, [*self.params, *further], values))
+            return further if exact == guess else list(self._more(exact))
+        raise failed or click.UsageError("The flags cannot be told.", ctx)
+
+    def _peek(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
+        """What a command line without unknown flags says about the command's own parameters."""
+        lenient = click.Context(self, info_name=ctx.info_name, parent=ctx.parent, resilient_parsing=True)
+        lenient.allow_extra_args = True
+        with lenient.scope(cleanup=False):
+            click.Command.parse_args(self, lenient, args)
+        return {param.name: lenient.params.get(param.name) for param in self.params if param.name}
+
+    def _known(self, args: Sequence[str], params: Sequence[click.Parameter], values: bool) -> list[str]:
+        """The command line without flags that are not the command's own; ``values``: unknown flags take one."""
+        options = {flag: param for param in params for flag in (*param.opts, *param.secondary_opts)}
         kept: list[str] = []
         rest = list(args)
         while rest:
             token = rest.pop(0)
             if token == "--":
                 return [*kept, token, *rest]
-            param = own.get(token.partition("=")[0]) if token.startswith("-") else None
+            if not token.startswith("-") or token == "-":
+                kept.append(token)
+                continue
+            param = options.get(token.partition("=")[0])
+            count = 0
             if isinstance(param, click.Option):
-                kept.append(token)
-                if not param.is_flag and not param.count and "=" not in token:
-                    kept += rest[: param.nargs]
-                    del rest[: param.nargs]
-            elif not token.startswith("-") or token == "-":
-                kept.append(token)
-            elif with_values and "=" not in token and rest and not rest[0].startswith("-"):
-                rest.pop(0)
+                count = 0 if param.is_flag or param.count else param.nargs
+            elif values and rest and not rest[0].startswith("-"):
+                count = 1
+            taken = [token, *rest[: 0 if "=" in token else count]]
+            del rest[: len(taken) - 1]
+            kept += taken if param in self.params else []
         return kept

@@ -195,8 +195,8 @@ class Generating:
         self.channel.put(
             Token(token.id, text, token.logprob, token.entropy, token.alternatives, token.position) if text else token
         )
-        self._step(token.id)
         self._written += 1
+        self._step(token.id)
         self._keep_anchor()
         if token.id in request.head.end_ids:
             self._end("end")

@@ -10,7 +10,7 @@ import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from seqdemo.errors import TokenizerError
 
@@ -22,14 +22,15 @@ __all__ = ["TextDecoder", "Tokenizer"]
 class Tokenizer(ABC):
     """Text <-> token ids.
 
-    A class registered as a tokenizer is made by ``train`` or ``load``, never called directly.
+    A class registered as a tokenizer is made by ``train`` or ``load``, never called directly. Both take the config its
+    record names.
     """
 
     config: TokenizerConfig
 
     @classmethod
     @abstractmethod
-    def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Self:
+    def train(cls, texts: Iterable[str], config: Any) -> Self:
         """Build a vocabulary from texts.
 
         Raises:
@@ -38,7 +39,7 @@ class Tokenizer(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: Path, config: TokenizerConfig) -> Self:
+    def load(cls, folder: Path, config: Any) -> Self:
         """Read what ``save`` wrote.
 
         Raises:
@@ -84,7 +85,8 @@ class Tokenizer(ABC):
         """A decoder for one stream of ids."""
         return TextDecoder(self)
 
-    def check_text(self, text: str) -> bytes:
+    @staticmethod
+    def check_text(text: str) -> bytes:
         """The text as UTF-8.
 
         Raises:

@@ -47,6 +47,7 @@ class Trained:
         seconds: time spent, over all interruptions.
         best_step: step of the checkpoint.
         metrics: of the checkpoint on the validation data; empty where none was held out.
+        rank: this process's number; the others than 0 wrote and said nothing.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Trained:
     seconds: float
     best_step: int
     metrics: dict[str, float]
+    rank: int = 0
 
 
 def train(
@@ -148,7 +150,7 @@ def train(
         folder.drop_states()
     team.wait()
     parts.head.eval()
-    return Trained(folder.folder, done.step, done.seconds, done.best_step, metrics)
+    return Trained(folder.folder, done.step, done.seconds, done.best_step, metrics, team.rank)
 
 
 def _preset(name: str | None) -> Preset:

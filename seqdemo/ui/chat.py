@@ -65,7 +65,7 @@ class ChatTab:
                         label="Message",
                         show_label=False,
                         container=False,
-                        placeholder="Write something for the model to go on from",
+                        placeholder="Write something to go on from",
                         lines=1,
                         max_lines=8,
                         autofocus=True,

@@ -60,6 +60,8 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_dark="#0f766e",
         button_primary_background_fill_hover_dark="#0d8a80",
         button_primary_text_color="#ffffff",
+        button_primary_border_color="transparent",
+        button_primary_border_color_dark="transparent",
         button_secondary_background_fill="transparent",
         button_secondary_background_fill_dark="transparent",
         button_secondary_background_fill_hover="*background_fill_secondary",

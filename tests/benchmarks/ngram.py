@@ -5,7 +5,7 @@
 Interpolated modified Kneser-Ney (Chen and Goodman 1999, "An empirical study of smoothing techniques for language
 modeling", equations 24 to 26): the highest order uses counts, every lower one the number of different units seen to
 the left; below the unigrams stands the uniform distribution. The three discounts of each order start from the
-closed form of that paper and are then tuned on every twentieth row of the TRAINING text; the counts are made anew
+closed form of that paper and are then tuned on every fiftieth row of the TRAINING text; the counts are made anew
 from all of them. The held-out file is read only to be scored.
 
 Rows are joined to one stream with an end symbol after each; a context may reach into the row before. Bits per byte
@@ -255,12 +255,15 @@ def _golden(cost: Callable[[float], float], low: float, high: float, steps: int 
 
 # Measurement
 
+SPARED = 50
+"""Discounts are tuned on every such row of the training text."""
+
 
 def fit(texts: Sequence[str], symbols: Alphabet, order: int) -> KneserNey:
-    """A model of all texts whose discounts were tuned on every twentieth of them."""
-    apart = texts[19::20] or texts[-1:]
-    rest = [text for at, text in enumerate(texts) if at % 20 != 19] if len(texts) >= 20 else texts[:-1] or texts
-    discounts = KneserNey(symbols.encode(rest), symbols.size, order).tuned(symbols.encode(apart)[:1_000_000])
+    """A model of all texts whose discounts were tuned on every fiftieth of them."""
+    apart = texts[SPARED - 1 :: SPARED] or texts[-1:]
+    rest = [text for at, text in enumerate(texts) if (at + 1) % SPARED] if len(texts) >= SPARED else texts[:-1] or texts
+    discounts = KneserNey(symbols.encode(rest), symbols.size, order).tuned(symbols.encode(apart))
     return KneserNey(symbols.encode(texts), symbols.size, order, discounts)
 
 

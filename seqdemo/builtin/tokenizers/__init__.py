@@ -1,0 +1,1 @@
+"""Text <-> ids: bytes, characters, words and subwords. None of it imports torch."""
