@@ -37,6 +37,7 @@ def trained(model: str, folder: Path) -> seqdemo.Pipeline:
         out=folder / model,
         model=model,
         tokenizer="char",
+        tokenizer_config={"unknown": "unk"},  # a rare capital may occur in the held-out text only
         model_config={"hidden_size": 64},
         task_config={"embedding_size": 32},
         steps=400,
@@ -59,11 +60,16 @@ def opened(pipe: seqdemo.Pipeline, text: str) -> dict[str, Tensor]:
     return {gate: seen[f"layer0.{gate}"][0] for gate in GATES[pipe.parts.models["decoder"].name]}
 
 
-def report(model: str, gates: dict[str, Tensor], text: str) -> None:
-    """Mean opening of each gate, and the unit that tells letters from spaces best."""
+def contrast(values: Tensor, text: str) -> tuple[Tensor, Tensor]:
+    """Mean opening ``(H,)`` at spaces and at all other characters."""
     space = torch.tensor([character == " " for character in text])
+    return values[space].mean(0), values[~space].mean(0)
+
+
+def report(model: str, gates: dict[str, Tensor], text: str) -> None:
+    """How open each gate is, and the unit that tells spaces from letters best."""
     for gate, values in gates.items():
-        at_space, in_word = values[space].mean(0), values[~space].mean(0)
+        at_space, in_word = contrast(values, text)
         unit = int((at_space - in_word).abs().argmax())
         print(
             f"  {model:<6}{gate:<6}{values.mean():>7.2f}{(values > 0.9).float().mean():>12.0%}"
@@ -72,12 +78,13 @@ def report(model: str, gates: dict[str, Tensor], text: str) -> None:
 
 
 def draw(found: dict[str, dict[str, Tensor]], text: str, out: Path) -> None:
-    """One heat map for each gate: characters from left to right, the liveliest units below one another."""
+    """One heat map for each gate: characters from left to right, below one another the units that mind spaces most."""
     panels = [(model, gate, values) for model, gates in found.items() for gate, values in gates.items()]
     figure = Figure(figsize=(12, 8.5), layout="constrained")
     for place, (model, gate, values) in zip(figure.subplots(len(panels), 1, sharex=True), panels, strict=True):
-        units = values.std(0).topk(SHOWN).indices
-        units = units[values[:, units].mean(0).argsort(descending=True)]
+        at_space, in_word = contrast(values, text)
+        units = (at_space - in_word).abs().topk(SHOWN).indices
+        units = units[(at_space - in_word)[units].argsort()]
         image = place.imshow(values[:, units].T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         place.set_ylabel(f"{model.upper()}\n{GATES[model][gate]}", rotation=0, ha="right", va="center", labelpad=34)
         place.set_yticks(range(SHOWN), [str(unit) for unit in units.tolist()], fontsize=6.5, color="0.4")
@@ -91,25 +98,24 @@ def draw(found: dict[str, dict[str, Tensor]], text: str, out: Path) -> None:
     bar = figure.colorbar(image, ax=figure.axes, shrink=0.4, pad=0.01, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["closed", "half", "open"])
     bar.outline.set_visible(False)
-    figure.suptitle(f"Gates of the {SHOWN} liveliest units while the sentence is read", x=0.01, ha="left")
+    figure.suptitle(f"Gates at each character, in the {SHOWN} units that tell spaces from letters best", x=0.01, ha="left")
     figure.savefig(out, dpi=150)
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default="gates.png", show_default=True, help="The picture.")
-@click.option("--text", default=SENTENCE, show_default=True, help="What is read.")
-def main(out: Path, text: str) -> None:
+def main(out: Path) -> None:
     """Train both for a few seconds, read the sentence, print and draw the gates."""
     with TemporaryDirectory() as folder:
         pipes = {model: trained(model, Path(folder)) for model in GATES}
-    found = {model: opened(pipe, text) for model, pipe in pipes.items()}
+    found = {model: opened(pipe, SENTENCE) for model, pipe in pipes.items()}
     for model, pipe in pipes.items():
         print(f"{model}: held-out perplexity {pipe.manifest.metrics['perplexity']:.2f}")
-    print("\nOver all 64 units; then the unit that tells spaces from letters best, and its mean opening at each")
+    print("\nHow open the gates of all 64 units are, and the unit that tells spaces from letters best")
     print(f"  {'model':<6}{'gate':<6}{'mean':>7}{'above 0.9':>12}{'below 0.1':>12}{'unit':>8}{'at spaces':>12}{'in words':>12}")
     for model, gates in found.items():
-        report(model, gates, text)
-    draw(found, text, out)
+        report(model, gates, SENTENCE)
+    draw(found, SENTENCE, out)
     print(f"\nDrawn in {out}: characters from left to right, units below one another, dark is open.")
 
 

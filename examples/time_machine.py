@@ -35,7 +35,7 @@ class Table(Listener):
 
     def validated(self, record: Mapping[str, Any]) -> None:
         held_out = record["metrics"]["perplexity"]
-        print(f"  {record['step']:>5}{self.train:>10.2f}{held_out:>11.2f}   {record['sample'].splitlines()[0]}")
+        print(f"  {record['step']:>5}{self.train:>10.2f}{held_out:>11.2f}   {record['sample'].splitlines()[0].strip()}")
 
 
 def learn(out: Path, steps: int) -> seqdemo.Pipeline:
@@ -47,6 +47,7 @@ def learn(out: Path, steps: int) -> seqdemo.Pipeline:
         out=out,
         model="lstm",
         tokenizer="char",
+        tokenizer_config={"unknown": "unk"},  # a rare capital may occur in the held-out text only
         model_config={"hidden_size": 192},
         task_config={"embedding_size": 32},
         steps=steps,
@@ -97,7 +98,7 @@ def main(out: Path, steps: int) -> None:
     pipe = learn(out, steps)
     measure(pipe)
     write(pipe)
-    print(f"\nThe checkpoint is in {out}: seqdemo chat {out}")
+    print(f"\nThe checkpoint is in {out}. Go on with: seqdemo generate {out} 'The Time Traveller'")
 
 
 if __name__ == "__main__":

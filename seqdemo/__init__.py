@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from .decoding import Session, Stream
@@ -59,7 +59,13 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def available(kind: str) -> list[Record] | list[CheckpointRecord]:
+@overload
+def available(kind: Literal["checkpoints"]) -> list[CheckpointRecord]: ...
+@overload
+def available(kind: Literal["models", "tokenizers", "tasks"]) -> list[Record]: ...
+@overload
+def available(kind: str) -> list[Any]: ...
+def available(kind: str) -> list[Any]:
     """What can be named: records with at least ``name`` and ``summary``, sorted by name.
 
     Args:

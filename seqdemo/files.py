@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .errors import SeqdemoError
 
-__all__ = ["home", "recover_folder", "write_atomic", "write_folder"]
+__all__ = ["append_line", "home", "recover_folder", "write_atomic", "write_folder"]
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -69,6 +69,26 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line in one write; where only part of it fits on the disk, none of it stays.
+
+    Raises:
+        SeqdemoError: the disk is full, or the place cannot be written.
+    """
+    data = f"{line}\n".encode()
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            if os.write(handle, data) < len(data):
+                os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise _explain(path, error) from error
 
 
 @contextmanager

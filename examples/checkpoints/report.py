@@ -116,8 +116,8 @@ def evaluate(pipe: Any, held: list[dict[str, Any]], streams: int) -> dict[str, d
     sources = sorted({str(row["source"]) for row in held if "source" in row})
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in ["all", *sources] if len(sources) > 1 else ["all"]:
-            file = Path(folder) / f"{name}.jsonl"
+        for number, name in enumerate(["all", *sources] if len(sources) > 1 else ["all"]):
+            file = Path(folder) / f"{number}.jsonl"
             chosen = [row for row in held if name == "all" or row["source"] == name]
             lines = (json.dumps({"text": row["text"]}, ensure_ascii=False) + "\n" for row in chosen)
             file.write_text("".join(lines), encoding="utf-8")

@@ -187,7 +187,7 @@ def _first_generator() -> str:
     import seqdemo
 
     for record in seqdemo.available("checkpoints"):
-        if getattr(record, "task", "") == "generation" and not getattr(record, "problem", ""):
+        if record.task == "generation" and not record.problem:
             return record.name
     raise CheckpointError("There is no checkpoint to talk with. `seqdemo train generation` makes one.")
 

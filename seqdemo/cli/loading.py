@@ -69,7 +69,9 @@ def loading(function: F) -> F:
 def load(checkpoint: str, device: str, dtype: str | None, offline: bool) -> Pipeline:
     """The pipeline, as the flags of :func:`loading` say."""
     import seqdemo
+    from seqdemo.pretrained import find
 
+    find(checkpoint)  # a name nobody knows is said before torch is imported
     return seqdemo.load(checkpoint, device=device, dtype=dtype, local_files_only=offline)
 
 

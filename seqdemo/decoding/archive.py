@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, astuple
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,16 +17,10 @@ from seqdemo.plugin import Alternative, Done, SamplingOptions, State, Token, Tok
 from seqdemo.plugin import state as verbs
 from seqdemo.plugin.config import build
 
-from .engine import Engine
 from .snapshot import Snapshot
-from .tree import ROOT, Node, Point
+from .tree import ROOT, Node, Point, Tree
 
-if TYPE_CHECKING:
-    from .session import Session
-
-__all__ = ["read", "write"]
-
-S = TypeVar("S", bound="Session")
+__all__ = ["Contents", "read", "write"]
 
 _KIND, _FORMAT = "seqdemo session", 1
 _TREE = "session.json"
@@ -58,19 +53,41 @@ class _Session(_Saved):
     snapshots: list[tuple[Count, Count, dict[str, Any]]]
 
 
-def write(session: Session, path: Path) -> None:
-    """Write a session, all or nothing."""
-    kept = list(session.cache.items())
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a session's file.
+
+    Attributes:
+        fingerprint: of the weights it was made with.
+        defaults: options of its replies.
+        here: where it stands.
+        tree: its nodes.
+        snapshots: places with their snapshots, least recently used first.
+    """
+
+    fingerprint: str
+    defaults: SamplingOptions
+    here: Point
+    tree: Tree
+    snapshots: Sequence[tuple[Point, Snapshot]]
+
+
+def write(path: Path, contents: Contents) -> None:
+    """Write a session, all or nothing.
+
+    Raises:
+        SeqdemoError: the place cannot be written.
+    """
     saved = {
-        "fingerprint": session.fingerprint,
-        "defaults": session.defaults.model_dump(mode="json"),
-        "here": session.here,
-        "nodes": [_node(node) for _, node in sorted(session.tree.nodes.items())],
-        "snapshots": [(*point, snapshot.fields()) for point, snapshot in kept],
+        "fingerprint": contents.fingerprint,
+        "defaults": contents.defaults.model_dump(mode="json"),
+        "here": contents.here,
+        "nodes": [_node(node) for _, node in sorted(contents.tree.nodes.items())],
+        "snapshots": [(*point, snapshot.fields()) for point, snapshot in contents.snapshots],
     }
     entries: State = {}
-    if kept:
-        entries = verbs.prefixed(verbs.concat([snapshot.state for _, snapshot in kept]), "state")
+    if contents.snapshots:
+        entries = verbs.prefixed(verbs.concat([snapshot.state for _, snapshot in contents.snapshots]), "state")
     text = json.dumps(saved).encode()
     entries[_TREE] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     write_atomic(path, verbs.to_bytes(entries, {"kind": _KIND, "format": _FORMAT}))
@@ -91,48 +108,55 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def read(
-    cls: type[S],
-    path: Path,
-    head: TokenHead,
-    fingerprint: str,
-    device: Any,
-    budget: int,
-    rebuild: bool,
-    on: Engine | None,
-) -> S:
-    """Read a session; see ``Session.load``."""
+def read(path: Path, head: TokenHead, fingerprint: str, layout: verbs.Layout | None) -> Contents:
+    """Read what :func:`write` wrote, for a pipeline it must fit.
+
+    Args:
+        head: of the pipeline.
+        fingerprint: of its weights.
+        layout: of its states. None takes the token ids only, whatever weights and precision they were read with.
+
+    Raises:
+        SessionError: the file is missing, damaged, or was made with other weights or another vocabulary.
+        StateError: its states have another layout.
+    """
     saved, states = _parse(path)
-    if saved.fingerprint != fingerprint and not rebuild:
-        count = sum(len(node.ids) for node in saved.nodes)
-        raise SessionError(
-            f"The session {path} was made with the weights {saved.fingerprint or 'unknown'!r}, this pipeline has "
-            f"{fingerprint or 'unknown'!r}. Load the checkpoint it was made with, or pass rebuild=True to read its "
-            f"{count} tokens again with these weights."
-        )
-    schema = head.config.options if issubclass(head.config.options, SamplingOptions) else SamplingOptions
-    session = cls(head, build(schema, saved.defaults, "a saved session"), fingerprint, device, budget, on)
     highest = max((token for node in saved.nodes for token in node.ids), default=0)
     if highest >= head.output_tokenizer.vocab_size:
         raise SessionError(
             f"The session {path} holds token {highest}, this pipeline knows {head.output_tokenizer.vocab_size} tokens. "
             "Load a checkpoint with the tokenizer it was made with."
         )
-    if not rebuild and saved.snapshots:
-        try:
-            verbs.check(states, session.layout())
-        except StateError as error:
-            raise StateError(
-                f"The states in {path} do not fit this pipeline, which has another size or precision. {error} "
-                "Pass rebuild=True to read its tokens again."
-            ) from error
+    if layout is not None:
+        _check_fit(path, saved, states, fingerprint, layout)
+    schema = head.config.options if issubclass(head.config.options, SamplingOptions) else SamplingOptions
     try:
-        _plant(session, saved, schema)
-        if not rebuild:
-            _keep(session, saved, states)
+        defaults = build(schema, saved.defaults, "the session")
+        tree = _tree(saved, schema)
+        here = Point(*saved.here)
+        if here != ROOT and tree.point(*here) != here:
+            raise ValueError("it stands at a place that is not in it")
+        snapshots = _snapshots(saved, states, tree) if layout is not None else []
     except (SeqdemoError, ValueError, TypeError) as error:
         raise _damaged(path, str(error)) from error
-    return session
+    return Contents(saved.fingerprint, defaults, here, tree, snapshots)
+
+
+def _check_fit(path: Path, saved: _Session, states: State, fingerprint: str, layout: verbs.Layout) -> None:
+    if saved.fingerprint != fingerprint:
+        count = sum(len(node.ids) for node in saved.nodes)
+        raise SessionError(
+            f"The session {path} was made with the weights {saved.fingerprint or 'unknown'!r}, this pipeline has "
+            f"{fingerprint or 'unknown'!r}. Load the checkpoint it was made with, or pass rebuild=True to read its "
+            f"{count} tokens again with these weights."
+        )
+    try:
+        verbs.check(states, layout if states else {})
+    except StateError as error:
+        raise StateError(
+            f"The states in {path} do not fit this pipeline, which has another size or precision. {error} "
+            "Pass rebuild=True to read its tokens again."
+        ) from error
 
 
 def _damaged(path: Path, detail: str) -> SessionError:
@@ -163,13 +187,14 @@ def _parse(path: Path) -> tuple[_Session, State]:
     return saved, verbs.unprefixed(entries, "state")
 
 
-def _plant(session: Session, saved: _Session, schema: type[SamplingOptions]) -> None:
-    """Put the nodes into the tree, each checked against those before it."""
+def _tree(saved: _Session, schema: type[SamplingOptions]) -> Tree:
+    """The nodes, each checked against those before it."""
+    tree = Tree()
     for node in saved.nodes:
         parent = Point(*node.parent)
-        if node.id in session.tree.nodes or (parent != ROOT and session.tree.point(*parent) != parent):
+        if node.id in tree.nodes or (parent != ROOT and tree.point(*parent) != parent):
             raise ValueError(f"node {node.id} has no place in the tree")
-        if node.start != session.tree.position(parent):
+        if node.start != tree.position(parent):
             raise ValueError(f"node {node.id} does not begin where its parent ends")
         tokens = tuple(
             Token(token, text, logprob, entropy, tuple(Alternative(*other) for other in others), position)
@@ -178,21 +203,19 @@ def _plant(session: Session, saved: _Session, schema: type[SamplingOptions]) -> 
         if node.role == "reply" and (not tokens or node.ids != tuple(token.id for token in tokens)):
             raise ValueError(f"the tokens of node {node.id} are not those that were read")
         options = None if node.options is None else build(schema, node.options, f"node {node.id}")
-        session.tree.add(
+        tree.add(
             Node(node.id, parent, node.start, node.role, node.text, node.ids, tokens, options, node.done, node.closed)
         )
-    here = Point(*saved.here)
-    if here != ROOT and session.tree.point(*here) != here:
-        raise ValueError("it stands at a place that is not in it")
-    session.rest(here)
+    return tree
 
 
-def _keep(session: Session, saved: _Session, states: State) -> None:
-    """Put the snapshots into the cache, least recently used first."""
+def _snapshots(saved: _Session, states: State, tree: Tree) -> list[tuple[Point, Snapshot]]:
     if verbs.batch_size(states) != len(saved.snapshots):
         raise ValueError(f"{len(saved.snapshots)} snapshots have {verbs.batch_size(states)} states")
+    kept = []
     for row, (node, tokens, fields) in enumerate(saved.snapshots):
         point, snapshot = Point(node, tokens), Snapshot.of(verbs.select(states, [row]), fields)
-        if session.tree.point(*point) != point or session.tree.position(point) != snapshot.position:
+        if tree.point(*point) != point or tree.position(point) != snapshot.position:
             raise ValueError(f"the snapshot after {tokens} tokens of node {node} belongs elsewhere")
-        session.cache.put(point, snapshot)
+        kept.append((point, snapshot))
+    return kept

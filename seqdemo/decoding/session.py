@@ -14,6 +14,7 @@ from seqdemo.plugin import Generation, Prefill, SamplingOptions, State, TokenHea
 from seqdemo.plugin import state as verbs
 from seqdemo.plugin.config import build
 
+from .archive import Contents, read, write
 from .cache import DEFAULT_BUDGET, SnapshotCache
 from .engine import Engine, engine
 from .generation import Request
@@ -250,11 +251,10 @@ class Session:
         Raises:
             SeqdemoError: the place cannot be written.
         """
-        from .archive import write
-
         with self._lock:
             self._settle()
-            write(self, Path(path))
+            kept = list(self.cache.items())
+            write(Path(path), Contents(self.fingerprint, self.defaults, self._here, self.tree, kept))
 
     @classmethod
     def load(
@@ -276,17 +276,16 @@ class Session:
             SessionError: the file is missing, damaged, or was made with other weights.
             StateError: its states do not fit the head, which has another size or precision.
         """
-        from .archive import read
-
-        return read(cls, Path(path), head, fingerprint, device, budget, rebuild, on)
-
-    def layout(self) -> verbs.Layout:
-        """Names, shapes and precision of the states this pipeline has."""
-        return verbs.layout(self._engine.run(lambda: self.head.initial_state(1)))
-
-    def rest(self, point: Point) -> None:
-        """Be at a place without having its state at hand; it is read when it is needed."""
-        self._here = point
+        made = cls(head, None, fingerprint, device, budget, on)
+        layout = verbs.layout(made._engine.run(lambda: head.initial_state(1)))
+        found = read(Path(path), head, fingerprint, None if rebuild else layout)
+        made.defaults = found.defaults
+        for node in found.tree.nodes.values():
+            made.tree.add(node)
+        for place, kept in found.snapshots:
+            made.cache.put(place, kept)
+        made._here = found.here
+        return made
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ def train(
     said = command or _command()
     try:
         if fresh and team.main:
-            folder.write_run({"status": "running", "choices": choices, "command": said, "made_by": __version__})
+            folder.begin({"status": "running", "choices": choices, "command": said, "made_by": __version__})
         team.wait()
         parts = prepare.build(plans, found.train, folder, team, config.seed)
         trainer = _trainer(parts, config, team, found, folder, said, dict(about or {}), notes)
@@ -180,6 +180,8 @@ def _enter(folder: RunFolder, choices: Mapping[str, Any], team: Team, overwrite:
         folder.check_free()
         return True
     if run["status"] == "finished":
+        if team.main:
+            folder.drop_states()
         raise ConfigError(
             f"{folder.folder} holds a finished run of {run.get('steps')} steps. Name another --out, "
             "or start again with --overwrite."

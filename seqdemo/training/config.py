@@ -62,7 +62,7 @@ class TrainingConfig(Config):
     beta2: Annotated[float, Field(ge=0.0, lt=1.0, description="AdamW's decay of the second moment.")] = 0.99
     momentum: Annotated[float, Field(ge=0.0, lt=1.0, description="Momentum of plain gradient descent.")] = 0.0
     weight_decay: Annotated[
-        float, Field(ge=0.0, le=10.0, description="Decoupled weight decay of matrices; biases have none.")
+        float, Field(ge=0.0, le=10.0, description="Weight decay of matrices (decoupled in AdamW); biases have none.")
     ] = 0.01
     clip_norm: Annotated[
         float, Field(ge=0.0, description="Largest norm of the whole gradient (Pascanu et al. 2013); 0 is no limit.")

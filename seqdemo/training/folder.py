@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seqdemo import checkpoint
 from seqdemo.errors import CheckpointError, ConfigError
-from seqdemo.files import recover_folder, write_atomic, write_folder
+from seqdemo.files import append_line, recover_folder, write_atomic, write_folder
 from seqdemo.parts import Parts
 
 __all__ = ["RunFolder"]
@@ -75,13 +75,16 @@ class RunFolder:
         else:
             self.check_free()
 
-    def write_run(self, run: Mapping[str, Any]) -> None:
-        """Replace ``run.json``."""
-        write_atomic(self._run, json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Make the folder, with ``run.json`` in it from the first moment."""
+        with write_folder(self.folder) as work:
+            place = work / self._run.relative_to(self.folder)
+            place.parent.mkdir()
+            place.write_text(_json(run), "utf-8")
 
     def mark(self, status: str, **more: Any) -> None:
         """Change the run's status: ``running``, ``finished`` or ``diverged``."""
-        self.write_run({**(self._read() or {}), "status": status, **more})
+        write_atomic(self._run, _json({**(self._read() or {}), "status": status, **more}))
 
     def tokenizer(self, role: str) -> Path:
         """Where a role's tokenizer is kept for resuming."""
@@ -116,13 +119,8 @@ class RunFolder:
     # --- metrics ------------------------------------------------------------------------------------------------
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one line, whole or not at all as far as the system allows."""
-        line = json.dumps(record, ensure_ascii=False) + "\n"
-        handle = os.open(self.metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
+        """Append one line."""
+        append_line(self.metrics, json.dumps(record, ensure_ascii=False))
 
     def cut_log(self, step: int) -> None:
         """Drop lines of steps after ``step``, which a resumed run writes again, and half a line at the end."""
@@ -164,6 +162,10 @@ class RunFolder:
             for path in self.folder.iterdir() if self.folder.is_dir() else ():
                 if path.name not in stale:
                     _keep(path, work / path.name)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _keep(path: Path, target: Path) -> None:

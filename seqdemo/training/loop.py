@@ -147,12 +147,12 @@ class Trainer:
         """Clock, measurement, validation and saving; whether the run was interrupted."""
         progress, before = self.progress, self._share
         progress.step += 1
-        stop = False
-        if self.team.world == 1 or progress.step % _EXCHANGE == 0:
+        together = self.team.world == 1 or progress.step % _EXCHANGE == 0
+        if together:
             (progress.seconds,) = self.team.shared([time.monotonic() - self._start])
-            stop = self.team.any(interrupt.wanted)
         self._share = self.plan.progress(progress.step, progress.seconds)
         self._tell("step", progress.step, self._share, progress.seconds)
+        stop = together and self.team.any(interrupt.wanted)
         if progress.step % self.config.log_every == 0:
             self._measure()
         if self.plan.due(progress.step, before, self._share):
@@ -201,7 +201,7 @@ class Trainer:
             if self._validation is not None:
                 metrics = measure(self.head, self._validation(), self.source.carries, self.team).compute()
             if self.team.main and self.config.sample_tokens and isinstance(self.head, TokenHead):
-                text = sample(self.head, self.config, self.team)
+                text = sample(self.head, self.config, self.team.device)
         if not math.isfinite(metrics["loss"]):
             self._diverged(f"the validation loss is {metrics['loss']}")
         better = self._validation is None or progress.best is None or metrics["loss"] < progress.best
@@ -232,7 +232,7 @@ class Trainer:
         return {
             "parameters": sum(p.numel() for p in self.head.parameters()),
             "steps_per_epoch": self.source.steps,
-            "device": str(self.team.device),
+            "device": "cpu" if self.team.device.type == "cpu" else str(self.team.device),
             "precision": self.team.precision,
             "processes": self.team.world,
         }

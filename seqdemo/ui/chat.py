@@ -24,6 +24,7 @@ from .visitors import Visitor, Visitors
 __all__ = ["ChatTab"]
 
 _LISTENERS = 64
+_PATIENCE = 5.0
 _log = logging.getLogger(__name__)
 
 _TRAIN = "seqdemo train generation --model lstm --tokenizer char --data my-text.txt --out my-model"
@@ -65,7 +66,7 @@ class ChatTab:
                         label="Message",
                         show_label=False,
                         container=False,
-                        placeholder="Write something to go on from",
+                        placeholder="Write something …",
                         lines=1,
                         max_lines=8,
                         autofocus=True,
@@ -105,7 +106,7 @@ class ChatTab:
             halted(self._stop, inputs=self.page, outputs=self.stop, queue=False, **quiet)
         self.undo.click(self._undo, inputs=[self.page, self.model], outputs=shown, **quiet)
         self.new.click(self._new, inputs=[self.page, self.model], outputs=shown, **quiet)
-        self.view.pick(self._pick, inputs=self.page, outputs=self.panel, **quiet)
+        self.view.pick(self._pick, inputs=self.page, outputs=self.panel, trigger_mode="always_last", **quiet)
         self.view.unpick(self._unpick, outputs=self.panel, **quiet)
         self.view.example(self._take, outputs=self.message, **quiet)
         seed = next(option.component for option in self.options if option.name == "seed")
@@ -151,7 +152,7 @@ class ChatTab:
 
         def find() -> Talk:
             pipeline = self._loader.get(name)
-            return visitor.look_at(name, lambda: Talk(name, pipeline.session()))
+            return visitor.begin(name, lambda: Talk(name, pipeline.session()))
 
         return await asyncio.to_thread(find)
 
@@ -161,6 +162,8 @@ class ChatTab:
         if record is not None:
             examples = list(record.examples)[:6]
             return Intro(record.name, [record.summary] if record.summary else [], examples=examples)
+        if any(not one.problem for one in found.values()):
+            return Intro("Choose a model")
         broken = [f"{one.name}: {one.problem}" for one in found.values() if one.problem]
         lines = ["No generator was found. Train one on any text, then reload this page:", *broken]
         return Intro("Nothing to talk to yet", lines, command=_TRAIN)
@@ -183,13 +186,12 @@ class ChatTab:
     async def _open(self, page: str, name: str | None) -> AsyncIterator[Update]:
         """Show the conversation with a checkpoint, and load it."""
         visitor = self._visitors.at(page)
-        talk = visitor.talks.get(name) if name else None
+        talk = visitor.turn_to(name)
+        if talk is not None and talk.reply is not None:
+            await asyncio.to_thread(talk.reply.join, _PATIENCE)
         if name is None or talk is not None:
-            if talk is not None:
-                visitor.look_at(talk.name, lambda: talk)
             yield self._scene(visitor, name, talk)
             return
-        visitor.talk = None
         yield self._scene(visitor, name, None, notice(f"Loading {name} …", "progress"))
         try:
             talk = await self._talk(visitor, name)
@@ -227,6 +229,7 @@ class ChatTab:
     ) -> AsyncIterator[Update]:
         """Begin a reply and show it while it grows. ``keep``: leave what is in the message box."""
         visitor = self._visitors.at(page)
+        visitor.turn_to(name)
         try:
             if self._loader.loaded(name) is None:
                 yield {self.notice: notice(f"Loading {name} …", "progress")}

@@ -21,7 +21,7 @@ class Visitor:
     Attributes:
         key: known to that tab only.
         talks: one conversation for each checkpoint it tried.
-        talk: the one it looks at.
+        talk: the one on show, None while it is being made.
         pages: loads of the document that have not been forgotten yet.
         open: those of them that are still connected.
     """
@@ -32,26 +32,38 @@ class Visitor:
         self.talk: Talk | None = None
         self.pages: set[str] = set()
         self.open: set[str] = set()
+        self._name: str | None = None
+        self._lock = RLock()
 
-    def look_at(self, name: str, make: Callable[[], Talk]) -> Talk:
-        """Turn to the conversation with a checkpoint, begun if there is none. A reply elsewhere is stopped."""
-        if self.talk is not None and self.talk.name != name:
-            self.talk.cancel()
-        if name not in self.talks:
-            self.talks[name] = make()
-        self.talk = self.talks[name]
-        return self.talk
+    def turn_to(self, name: str | None) -> Talk | None:
+        """Look at the conversation with a checkpoint, if there is one. A reply elsewhere is stopped."""
+        with self._lock:
+            if self.talk is not None and self.talk.name != name:
+                self.talk.cancel()
+            self._name = name
+            self.talk = self.talks.get(name) if name is not None else None
+            return self.talk
+
+    def begin(self, name: str, make: Callable[[], Talk]) -> Talk:
+        """The conversation with a checkpoint, made if there is none; on show unless the visitor has turned away."""
+        with self._lock:
+            if name not in self.talks:
+                self.talks[name] = make()
+            if self._name == name:
+                self.talk = self.talks[name]
+            return self.talks[name]
 
     def forget(self, name: str) -> None:
         """End the conversation with a checkpoint."""
-        if (talk := self.talks.pop(name, None)) is not None:
-            talk.cancel()
-            if self.talk is talk:
-                self.talk = None
+        with self._lock:
+            if (talk := self.talks.pop(name, None)) is not None:
+                talk.cancel()
+                if self.talk is talk:
+                    self.talk = None
 
     def cancel(self) -> None:
         """Stop whatever is running."""
-        for talk in self.talks.values():
+        for talk in list(self.talks.values()):
             talk.cancel()
 
 

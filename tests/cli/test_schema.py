@@ -35,7 +35,7 @@ class Everything(Options):
 
 def parse(schema: type[Any], *arguments: str, prefix: str = "", aliases: Any = None) -> dict[str, Any]:
     """What ``collect`` gives for a command line."""
-    found: dict[str, Any] = Field(default_factory=dict)
+    found: dict[str, Any] = {}
 
     @click.command()
     @flags(schema, prefix, aliases)

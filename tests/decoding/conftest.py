@@ -21,7 +21,8 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def toy() -> Any:
     spec = importlib.util.spec_from_file_location("toy", Path(__file__).with_name("toy.py"))
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

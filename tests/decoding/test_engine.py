@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,7 @@ def test_streams_side_by_side_interleave_and_give_their_solo_texts(toy: Any, eng
     gate.set()
     assert [stream.decoded().text for stream in streams] == solo
     blocked.join()
-    assert sum(a != b for a, b in zip(order, order[1:], strict=False)) > 100
+    assert sum(a != b for a, b in pairwise(order)) > 100
 
 
 def test_a_long_prompt_does_not_stall_others(toy: Any, engine: Engine) -> None:
@@ -315,10 +316,9 @@ def test_a_head_that_raises_ends_its_own_request_only(toy: Any, engine: Engine) 
     want = engine.submit(ask(good)).decoded().text
     broken.fail_after = 20
     bad, fine = engine.submit(ask(broken)), engine.submit(ask(good))
-    events = []
+    events: list[Any] = []
     with pytest.raises(RuntimeError, match="this head is broken"):
-        for event in bad:
-            events.append(event)
+        events.extend(bad)
     assert isinstance(events[-1], Done)
     assert events[-1].reason == "error"
     assert sum(isinstance(event, Token) for event in events) == events[-1].usage.tokens == 15

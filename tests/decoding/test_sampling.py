@@ -106,9 +106,7 @@ def test_a_choice_reports_the_model_before_and_after_the_rules(
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(logit, min_size=2, max_size=60), options, st.floats(0, 1, exclude_max=True))
-def test_the_number_picks_by_inverse_cdf_in_the_order_of_ids(
-    x: list[float], o: SamplingOptions, number: float
-) -> None:
+def test_the_number_picks_by_inverse_cdf_in_the_order_of_ids(x: list[float], o: SamplingOptions, number: float) -> None:
     """The chosen token's interval of the cumulative distribution holds the number."""
     logits = np.array(x, dtype=np.float32)
     ids, probabilities = rule(logits, o)

@@ -106,7 +106,9 @@ class ToyHead(TokenHead):
 
     def initial_state(self, batch_size: int) -> dict[str, Tensor]:
         state = verbs.prefixed(self.decoder.initial_state(batch_size), "decoder")
-        return state | {"head.output": torch.zeros(batch_size, self.decoder.output_size, dtype=self.output.weight.dtype)}
+        return state | {
+            "head.output": torch.zeros(batch_size, self.decoder.output_size, dtype=self.output.weight.dtype)
+        }
 
     def prompt(self, row: Any) -> list[int]:
         return [EOS, *self.output_tokenizer.encode(row["text"])]
@@ -115,9 +117,7 @@ class ToyHead(TokenHead):
         ids = self.output_tokenizer.encode(("" if closed or first else "|") + f"<{message}>")
         return [EOS, *ids] if first else ids
 
-    def next(
-        self, ids: Tensor, state: Any, context: Any, lengths: Any = None, trace: bool = False
-    ) -> StepOutput:
+    def next(self, ids: Tensor, state: Any, context: Any, lengths: Any = None, trace: bool = False) -> StepOutput:
         if ids.shape[1] == 0:
             return StepOutput(self.output(state["head.output"]).float(), dict(state), {})
         self.calls.append((ids.shape[0], ids.shape[1]))

@@ -151,6 +151,11 @@ class FakeSource:
         return [*found, FakePlugin("broken", "failed", "seqdemo-broken", records={}, problems=(FakeProblem(),))]
 
 
+@pytest.fixture(scope="session")
+def make_source() -> type[FakeSource]:
+    return FakeSource
+
+
 @pytest.fixture
 def source() -> FakeSource:
     return FakeSource()

@@ -26,7 +26,7 @@ class BytesConfig(TokenizerConfig):
 
 
 class TextConfig(TokenizerConfig):
-    """What the tokenizers that see characters have in common. Lowercasing and ``letters_only`` lose what they remove."""
+    """What the tokenizers over characters and words have in common."""
 
     lowercase: Annotated[bool, Field(description="Turn text into lower case first.")] = False
     letters_only: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,6 +67,7 @@ class SentencePiece(Tokenizer):
         ]
         self._special = self._named()
         self._byte_ids = {self._bytes[number]: number for number in size if byte[number]}
+        self._manner = _Manner.of(self._processor, pieces)
         normalized: str = self._processor.normalize(_PROBE)
         self._exact = len(self._byte_ids) == 256 and normalized == _PROBE.replace(" ", _SPACE)
         self._blocks = self._cuts(pieces) if self._exact else None
@@ -106,7 +108,7 @@ class SentencePiece(Tokenizer):
         try:
             return cls(config, proto)
         except ValueError as error:
-            raise DataError(f"{path} is not a SentencePiece model: {error}. Give a .model file.") from error
+            raise DataError(f"{path} is no SentencePiece model: {error}. Give a .model file.") from error
 
     @classmethod
     def load(cls, folder: Path, config: SentencePieceConfig) -> Self:
@@ -116,9 +118,7 @@ class SentencePiece(Tokenizer):
         except OSError as error:
             raise CheckpointError(f"The tokenizer's file {path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
-            raise CheckpointError(
-                f"{path} is not a SentencePiece model: {error}. Save the checkpoint again."
-            ) from error
+            raise CheckpointError(f"{path} is no SentencePiece model: {error}. Save the checkpoint again.") from error
         if made.vocab_size != config.vocab_size:
             raise CheckpointError(f"{path} has {made.vocab_size} pieces, its config says {config.vocab_size}.")
         return made
@@ -161,7 +161,33 @@ class SentencePiece(Tokenizer):
         raise TokenizerError(f"There is no token {token}: ids are 0 to {self.vocab_size - 1}.")
 
     def decoder(self) -> TextDecoder:
-        return _PieceDecoder(self, self._processor, set(self._byte_ids.values()))
+        return _PieceDecoder(self, self._manner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a model decodes, asked of the model itself.
+
+    Attributes:
+        unknown, surface: the id of the unknown piece, and what is shown for it.
+        spaced: ids of pieces that lose their first space at the beginning of a text.
+        all_spaces: until something is left of the text; otherwise only the first of them does.
+    """
+
+    unknown: int
+    surface: bytes
+    spaced: frozenset[int]
+    all_spaces: bool
+
+    @classmethod
+    def of(cls, processor: sentencepiece.SentencePieceProcessor, pieces: list[str]) -> Self:
+        """Try out single pieces."""
+        unknown, space = processor.unk_id(), processor.piece_to_id(_SPACE)
+        spaced = [number for number, piece in enumerate(pieces) if piece.startswith(_SPACE)]
+        if not spaced or processor.decode(spaced[:1]).startswith(" "):
+            spaced = []
+        surface: str = processor.decode([unknown])
+        return cls(unknown, surface.encode(), frozenset(spaced), processor.decode([space, space]) == "")
 
 
 class _PieceDecoder(TextDecoder):
@@ -173,22 +199,18 @@ class _PieceDecoder(TextDecoder):
 
     _BEGINNING = b"\xff"
 
-    def __init__(self, tokenizer: Tokenizer, processor: sentencepiece.SentencePieceProcessor, byte: set[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, manner: _Manner) -> None:
         super().__init__(tokenizer)
-        self._byte = byte
-        self._unknown = processor.unk_id()
-        self._surface: bytes = processor.decode([self._unknown]).encode()
-        self._one = processor.decode([f"{_SPACE}a"]) == "a"
-        self._all = processor.decode([_SPACE, f"{_SPACE}a"]) == "a"
-        self._begun = not self._one
+        self._manner = manner
+        self._begun = not manner.spaced
 
     def push(self, token: int) -> str:
         piece = self._tokenizer.token_bytes(token)
-        if token == self._unknown:
-            piece = self._surface
-        elif not self._begun and piece.startswith(b" ") and token not in self._byte:
+        if token == self._manner.unknown:
+            piece = self._manner.surface
+        elif not self._begun and token in self._manner.spaced:
             piece = piece[1:]
-            self._begun = not self._all
+            self._begun = not self._manner.all_spaces
         self._begun = self._begun or bool(piece)
         return self._utf8.decode(piece)
 
@@ -198,7 +220,7 @@ class _PieceDecoder(TextDecoder):
 
     @pending.setter
     def pending(self, held: bytes) -> None:
-        self._begun = not self._one or held != self._BEGINNING
+        self._begun = not self._manner.spaced or held != self._BEGINNING
         self._utf8.setstate((b"" if held == self._BEGINNING else held, 0))
 
 

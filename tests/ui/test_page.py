@@ -1,0 +1,461 @@
+"""The real page in a real browser, over a stand-in for the SDK."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from seqdemo.errors import ConfigError
+
+pytestmark = pytest.mark.browser
+
+LONG = 100_000
+NASTY = [
+    "<script>window.hacked = 1</script>",
+    '<img src="x" onerror="window.hacked = 2">',
+    "**bold** _it_ `code` [link](javascript:alert(1))",
+    "$$x^2$$ {{7*7}} ${window.hacked = 3}",
+    "</div></template><style>*{display:none}</style>",
+]
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+    deadline = monotonic() + seconds
+    while not true():
+        assert monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+        sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=flags)
+        yield found
+        found.close()
+
+
+class Site:
+    """A served page, the browser's view of it, and every address it asked for."""
+
+    def __init__(self, browser: Any, url: str, source: Any) -> None:
+        self.browser, self.url, self.source = browser, url, source
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self._contexts: list[Any] = []
+
+    def context(self, **options: Any) -> Any:
+        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context.set_default_timeout(20_000)
+        context.on("request", lambda request: self.requests.append(request.url))
+        self._contexts.append(context)
+        return context
+
+    def open(self, context: Any = None, **options: Any) -> Any:
+        page = (context or self.context(**options)).new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(self.url)
+        page.wait_for_selector(".sd-intro")
+        page.wait_for_selector("#sd-status dd")
+        return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
+    from seqdemo.ui import serve
+
+    source = request.getfixturevalue("module_source")
+    demo = serve(port=free_port(), source=source)
+    yield demo.local_url, source
+    demo.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def module_source(make_source: Callable[[], Any]) -> Any:
+    return make_source()
+
+
+@pytest.fixture
+def site(browser: Any, served: tuple[str, Any], make_source: Callable[[], Any]) -> Iterator[Site]:
+    url, source = served
+    vars(source).update(vars(make_source()))
+    found = Site(browser, url, source)
+    yield found
+    found.close()
+
+
+def say(page: Any, text: str) -> None:
+    page.fill("#sd-input textarea", text)
+    page.press("#sd-input textarea", "Enter")
+
+
+def finished(page: Any, replies: int = 1) -> None:
+    page.wait_for_function("n => document.querySelectorAll('.sd-seed').length === n", arg=replies)
+
+
+def set_option(page: Any, name: str, value: str) -> None:
+    box = page.locator(f"#sd-option-{name} :is(input[type=number], input[data-testid=textbox], textarea)").first
+    box.fill(value)
+    box.press("Tab")
+
+
+def test_it_talks_and_nothing_leaves_this_machine(site: Site) -> None:
+    """A message is answered token by token, its seed is shown, and every request goes to 127.0.0.1."""
+    page = site.open()
+    set_option(page, "max-tokens", "12")
+    say(page, "Once upon a time")
+    finished(page)
+    assert page.locator(".sd-user .sd-bubble").inner_text() == "Once upon a time"
+    assert page.locator(".sd-token").count() == 12
+    assert page.locator(".sd-body").inner_text().startswith(" the sea was calm,")
+    note = page.locator(".sd-note").inner_text()
+    assert "12 tokens" in note
+    assert f"seed {2**62 + 1}" in note
+    status = page.locator("#sd-status").inner_text()
+    for shown in ("16 tokens", "12 tokens", "tokens/s", "16.4 kB, constant", "cpu, float32"):
+        assert shown in status
+    page.get_by_role("tab", name="Plugins").click()
+    page.wait_for_selector(".sd-plugins")
+    outside = [url for url in site.requests if not url.startswith((site.url, "data:", "blob:"))]
+    assert outside == []
+    assert site.errors == []
+
+
+def test_a_reply_streams(site: Site) -> None:
+    """Tokens are on the page long before the last one is made, and Send gives way to Stop meanwhile."""
+    page = site.open()
+    set_option(page, "max-tokens", str(LONG))
+    say(page, "hi")
+    page.wait_for_selector(".sd-token")
+    first = page.locator(".sd-token").count()
+    until(lambda: page.locator(".sd-token").count() > first, "more text")
+    assert page.locator("#sd-stop").is_visible()
+    assert not page.locator("#sd-send").is_visible()
+    page.click("#sd-stop")
+    finished(page)
+    page.wait_for_selector("#sd-send")
+
+
+@pytest.mark.parametrize("how", ["button", "escape", "reload", "close", "other model"])
+def test_stop_really_stops(site: Site, how: str) -> None:
+    """The Stop button, Esc, a reload, a closed tab and another model each end the work itself."""
+    page = site.open()
+    set_option(page, "max-tokens", str(LONG))
+    say(page, "hi")
+    page.wait_for_selector(".sd-token")
+    if how == "button":
+        page.click("#sd-stop")
+    elif how == "escape":
+        page.keyboard.press("Escape")
+    elif how == "reload":
+        page.reload()
+    elif how == "close":
+        page.close()
+    else:
+        page.click("#sd-model input")
+        page.get_by_role("option", name="诗词").click()
+
+    def still() -> bool:
+        before = site.source.generated
+        sleep(0.3)
+        return bool(before == site.source.generated)
+
+    until(still, "the end of the work")
+    assert site.source.generated < LONG / 10
+    if how in ("button", "escape"):
+        finished(page)
+        assert "stopped by you" in page.locator(".sd-note").inner_text()
+        until(lambda: page.locator(".sd-token").count() == site.source.generated, "the last token")
+
+
+def test_regenerate_undo_and_new_chat(site: Site) -> None:
+    """Regenerate replaces the reply, Undo gives the message back, New chat begins again."""
+    page = site.open()
+    set_option(page, "max-tokens", "5")
+    say(page, "first")
+    finished(page)
+    page.click("#sd-regenerate")
+    page.wait_for_function("document.querySelector('.sd-body').textContent.startsWith('again')")
+    finished(page)
+    assert page.locator(".sd-model").count() == 1
+    say(page, "second")
+    finished(page, 2)
+    page.click("#sd-undo")
+    page.wait_for_function("document.querySelectorAll('.sd-model').length === 1")
+    assert page.locator("#sd-input textarea").input_value() == "second"
+    page.click("#sd-new")
+    page.wait_for_selector(".sd-intro")
+    assert page.locator(".sd-message").count() == 0
+
+
+def test_a_token_shows_its_alternatives(site: Site) -> None:
+    """A click or the arrow keys choose a token; the panel has its alternatives with both probabilities."""
+    page = site.open()
+    set_option(page, "max-tokens", "6")
+    say(page, "hi")
+    finished(page)
+    page.locator(".sd-token").nth(1).click()
+    page.wait_for_selector("#sd-inspector tbody tr.sd-chosen")
+    row = page.locator("#sd-inspector tr.sd-chosen").inner_text()
+    assert "␣sea" in row
+    assert "50.0 %" in row
+    assert "70.0 %" in row
+    assert page.locator("#sd-inspector tbody tr").count() == 5
+    assert "<b>" in page.locator("#sd-inspector tbody").inner_text()
+    page.get_by_role("button", name="Next token").click()
+    page.wait_for_function("document.querySelector('#sd-inspector h2').textContent.includes('was')")
+    page.locator(".sd-body").focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('#sd-inspector h2').textContent.includes('the')")
+    page.get_by_role("button", name="Close").click()
+    page.wait_for_selector("#sd-inspector .sd-idle")
+
+
+def test_markup_of_models_and_users_is_text(site: Site) -> None:
+    """Scripts, images, Markdown, LaTeX and templates in a message, a reply, an example or an error stay text."""
+    site.source.scripts["stories"] = NASTY
+    site.source.records[0].examples = (NASTY[1],)
+    site.source.records[0].summary = NASTY[0]
+    page = site.open()
+    assert page.locator(".sd-example").inner_text() == NASTY[1]
+    assert NASTY[0] in page.locator(".sd-intro").inner_text()
+    set_option(page, "max-tokens", str(len(NASTY)))
+    say(page, "\n".join(NASTY))
+    finished(page)
+    assert page.locator(".sd-bubble").text_content() == "\n".join(NASTY)
+    assert page.locator(".sd-body").text_content() == "".join(NASTY)
+    for number in range(len(NASTY)):
+        page.locator(".sd-token").nth(number).click()
+        page.wait_for_function("n => document.querySelector('#sd-inspector dd:last-child') && true", arg=number)
+    page.wait_for_function("document.querySelector('#sd-inspector h2').textContent.includes('</style>')")
+    say(page, "☠")
+    page.wait_for_selector("#sd-notice .sd-error")
+    assert "<i>is not</i>" in page.locator("#sd-notice").inner_text()
+    assert page.locator("#sd-input textarea").input_value() == "☠"
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#sd-conversation img, #sd-inspector img, #sd-conversation b").count() == 0
+    assert site.errors == []
+
+
+def test_enter_sends_and_shift_enter_is_a_new_line(site: Site) -> None:
+    """Shift+Enter makes a new line; Enter sends both lines and empties the box."""
+    page = site.open()
+    set_option(page, "max-tokens", "3")
+    page.locator("#sd-input textarea").press_sequentially("one")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two")
+    assert page.locator(".sd-message").count() == 0
+    page.keyboard.press("Enter")
+    finished(page)
+    assert page.locator(".sd-bubble").inner_text() == "one\ntwo"
+    assert page.locator("#sd-input textarea").input_value() == ""
+
+
+def test_tabs_do_not_share_and_a_reload_keeps(site: Site) -> None:
+    """A second tab begins with nothing, also as a copy of the first; a reload finds its conversation again."""
+    context = site.context()
+    first = site.open(context)
+    set_option(first, "max-tokens", "4")
+    say(first, "mine")
+    finished(first)
+    with context.expect_page() as opened:
+        first.evaluate("window.open(location.href)")
+    copy = opened.value
+    copy.wait_for_selector(".sd-intro")
+    other = site.open(context)
+    assert copy.locator(".sd-message").count() == other.locator(".sd-message").count() == 0
+    first.reload()
+    first.wait_for_selector(".sd-user")
+    assert first.locator(".sd-bubble").inner_text() == "mine"
+    assert first.locator(".sd-token").count() == 4
+    set_option(first, "max-tokens", "4")
+    say(first, "more")
+    finished(first, 2)
+    first.locator(".sd-token").nth(5).click()
+    first.wait_for_selector("#sd-inspector table")
+
+
+def test_each_model_has_its_own_conversation(site: Site) -> None:
+    """Choosing another model shows that one's conversation; coming back finds the first. Examples fill the box."""
+    page = site.open()
+    set_option(page, "max-tokens", "4")
+    say(page, "hi")
+    finished(page)
+    page.click("#sd-model input")
+    page.get_by_role("option", name="诗词").click()
+    page.wait_for_selector(".sd-intro")
+    page.locator(".sd-example").click()
+    page.wait_for_function("document.querySelector('#sd-input textarea').value === '床前明月光'")
+    set_option(page, "max-tokens", "8")
+    page.click("#sd-send")
+    finished(page)
+    assert page.locator(".sd-body").inner_text() == "床前明月光，疑是"
+    page.click("#sd-model input")
+    page.get_by_role("option", name="stories").click()
+    page.wait_for_function("document.querySelector('.sd-bubble')?.textContent === 'hi'")
+
+
+def test_wrong_options_and_seeds(site: Site) -> None:
+    """A wrong option is one calm line; a reply's seed can be put back and is kept to the last digit."""
+    page = site.open()
+    set_option(page, "max-tokens", "3")
+    set_option(page, "seed", "12a")
+    say(page, "hi")
+    page.wait_for_selector("#sd-notice .sd-error")
+    assert "Seed = '12a' is not a whole number or empty." in page.locator("#sd-notice").inner_text()
+    set_option(page, "seed", "")
+    page.click("#sd-send")
+    finished(page)
+    assert page.locator("#sd-notice .sd-error").count() == 0
+    page.locator(".sd-seed").click()
+    page.wait_for_function("s => document.querySelector('#sd-option-seed input').value === s", arg=str(2**62 + 1))
+
+
+def test_nothing_found_says_how_to_train(site: Site) -> None:
+    """Without checkpoints the page says so, with the command; a damaged one is named with its reason."""
+    for record in site.source.records:
+        record.problem = "seqdemo.json cannot be read"
+    context = site.context()
+    page = context.new_page()
+    page.goto(site.url)
+    page.wait_for_selector(".sd-command")
+    shown = page.locator(".sd-intro").inner_text()
+    assert "seqdemo train generation" in shown
+    assert "stories: seqdemo.json cannot be read" in shown
+
+
+def test_a_model_that_does_not_load_is_one_line(site: Site) -> None:
+    """A checkpoint that cannot be loaded is said in a line, and the next one can be chosen."""
+    from seqdemo.errors import CheckpointError
+
+    load = site.source.load
+
+    def broken(name: str) -> Any:
+        if name == "broken":
+            raise CheckpointError("broken is truncated. Copy it again.")
+        return load(name)
+
+    site.source.load = broken
+    site.source.records = [type(site.source.records[0])("broken"), site.source.records[0]]
+    page = site.context().new_page()
+    page.goto(site.url)
+    page.wait_for_selector("#sd-notice .sd-error")
+    assert "broken is truncated" in page.locator("#sd-notice").inner_text()
+    page.click("#sd-model input")
+    page.get_by_role("option", name="stories").click()
+    page.wait_for_selector("#sd-status dd")
+    del site.source.load
+
+
+def test_plugins_can_be_scanned_again(site: Site) -> None:
+    """The Plugins tab lists what failed; its button scans again."""
+    page = site.open()
+    page.get_by_role("tab", name="Plugins").click()
+    page.wait_for_selector(".sd-health.sd-failed")
+    assert "No module named 'nowhere'" in page.locator("#sd-plugins").inner_text()
+    page.click("#sd-rescan")
+    until(lambda: site.source.scans == 1, "a second scan")
+
+
+def test_controls_have_names(site: Site) -> None:
+    """Everything that can be used has an accessible name."""
+    page = site.open()
+    set_option(page, "max-tokens", "3")
+    say(page, "hi")
+    finished(page)
+    for role, name in (
+        ("combobox", "Model"),
+        ("textbox", "Message"),
+        ("button", "Send"),
+        ("button", "Regenerate"),
+        ("button", "Undo"),
+        ("button", "New chat"),
+        ("region", "Conversation"),
+        ("spinbutton", "Max tokens"),
+        ("slider", "range slider for Temperature"),
+        ("textbox", "Seed"),
+    ):
+        assert page.get_by_role(role, name=name).count() == 1, (role, name)
+
+
+def test_a_phone_needs_no_sideways_scrolling(site: Site) -> None:
+    """At 390 pixels the page fits, sampling is folded away, and a token's panel comes from below."""
+    page = site.open(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.locator("#sd-option-temperature").is_visible()
+    page.get_by_role("button", name="Sampling").click()
+    page.wait_for_selector("#sd-option-temperature")
+    set_option(page, "max-tokens", "3")
+    say(page, "hi")
+    finished(page)
+    page.locator(".sd-token").first.click()
+    panel = page.locator(".sd-open").bounding_box()
+    assert panel["y"] + panel["height"] == pytest.approx(844, abs=2)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 21, 20)"
+
+
+def test_a_taken_port_is_said_in_one_line(served: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for a port that is in use, by argument or environment, names the port and another one to try."""
+    from seqdemo.ui import serve
+
+    url, source = served
+    taken = int(url.rstrip("/").rpartition(":")[2])
+    with pytest.raises(ConfigError, match=f"{taken}.*--port {taken + 1}"):
+        serve(port=taken, source=source)
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(taken))
+    with pytest.raises(ConfigError, match=str(taken)):
+        serve(source=source)
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "x")
+    with pytest.raises(ConfigError, match="GRADIO_SERVER_PORT = 'x'"):
+        serve(source=source)
+    for wrong in (0, 70_000):
+        with pytest.raises(ConfigError, match="does not exist"):
+            serve(port=wrong, source=source)
+
+
+def test_the_environment_names_host_and_port(make_source: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; without them only this machine is served."""
+    from seqdemo.ui import serve
+
+    port = free_port()
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(port))
+    demo = serve(source=make_source())
+    assert (demo.server_name, demo.server_port) == ("0.0.0.0", port)
+    demo.close(verbose=False)
+    monkeypatch.delenv("GRADIO_SERVER_NAME")
+    monkeypatch.delenv("GRADIO_SERVER_PORT")
+    demo = serve(port=free_port(), source=make_source())
+    assert demo.server_name == "127.0.0.1"
+    demo.close(verbose=False)
+
+
+def test_the_page_is_built_without_torch() -> None:
+    """Building the page over the real SDK imports gradio, and no torch; importing its package imports neither."""
+    code = (
+        "import sys, seqdemo.ui; assert not {'gradio', 'torch'} & set(sys.modules);"
+        "seqdemo.ui.build(); assert 'gradio' in sys.modules; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
