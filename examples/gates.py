@@ -98,7 +98,9 @@ def draw(found: dict[str, dict[str, Tensor]], text: str, out: Path) -> None:
     bar = figure.colorbar(image, ax=figure.axes, shrink=0.4, pad=0.01, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["closed", "half", "open"])
     bar.outline.set_visible(False)
-    figure.suptitle(f"Gates at each character, in the {SHOWN} units that tell spaces from letters best", x=0.01, ha="left")
+    figure.suptitle(
+        f"Gates at each character, in the {SHOWN} units that tell spaces from letters best", x=0.01, ha="left"
+    )
     figure.savefig(out, dpi=150)
 
 
@@ -112,7 +114,8 @@ def main(out: Path) -> None:
     for model, pipe in pipes.items():
         print(f"{model}: held-out perplexity {pipe.manifest.metrics['perplexity']:.2f}")
     print("\nHow open the gates of all 64 units are, and the unit that tells spaces from letters best")
-    print(f"  {'model':<6}{'gate':<6}{'mean':>7}{'above 0.9':>12}{'below 0.1':>12}{'unit':>8}{'at spaces':>12}{'in words':>12}")
+    print(f"  {'model':<6}{'gate':<6}{'mean':>7}{'above 0.9':>12}{'below 0.1':>12}", end="")
+    print(f"{'unit':>8}{'at spaces':>12}{'in words':>12}")
     for model, gates in found.items():
         report(model, gates, SENTENCE)
     draw(found, SENTENCE, out)

@@ -72,7 +72,9 @@ def measure(pipe: seqdemo.Pipeline) -> None:
     read, held_out = (seqdemo.evaluate(pipe, DATA, part=part) for part in ("train", "validation"))
     print(f"  {pipe.parameters:,} parameters, {vocabulary} characters; one that guesses has perplexity {vocabulary}")
     print(f"  train perplexity    {read['perplexity']:.2f}    {read['bits_per_character']:.2f} bits per character")
-    print(f"  held-out perplexity {held_out['perplexity']:.2f}    {held_out['bits_per_character']:.2f} bits per character")
+    print(
+        f"  held-out perplexity {held_out['perplexity']:.2f}    {held_out['bits_per_character']:.2f} bits per character"
+    )
 
     score = pipe.score("The Time Traveller smiled.")
     print("\n3. Probability of each character of a sentence, given all before it")

@@ -63,7 +63,7 @@ def vanishing(x: Tensor) -> dict[str, list[float]]:
     for name, curve in curves.items():
         kept = (curve[80] / curve[20]) ** (1 / 60)
         print(f"  {name:<20}" + "".join(f"{curve[distance]:>9.0e}" for distance in DISTANCES) + f"{kept:>16.2f}")
-    print("  Each step keeps a fixed share, so what is left falls exponentially. A gate helps as far as it is open.\n")
+    print("  Each step keeps a fixed share, so what is left falls exponentially. A gate helps as far as it is open.")
     return curves
 
 
@@ -87,9 +87,7 @@ def exploding(x: Tensor, size: float = 0.1, limit: float = 1.0) -> None:
 
     Clipping: g ← g · min(1, limit / ‖g‖). It is shorter, its direction is the same (Pascanu et al. 2013).
     """
-    print(
-        f"2. Exploding: larger recurrent weights, then one step of size {size}, its gradient clipped at {limit} or not"
-    )
+    print(f"\n2. Exploding: larger recurrent weights, then one step of size {size}, clipped at {limit} or not")
     print(f"  {'radius':<8}{'gradient':>12}{'clipped':>10}{'loss before':>14}{'after':>10}{'after, clipped':>17}")
     model = build_model(ScratchRNN, ScratchRNNConfig(hidden_size=H), I)
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
@@ -110,14 +108,12 @@ def exploding(x: Tensor, size: float = 0.1, limit: float = 1.0) -> None:
             for share in (1.0, kept)
         )
         print(f"  {radius:<8}{norm:>12.2g}{norm * kept:>10.2g}{before.item():>14.3f}{after:>10.3f}{clipped:>17.3f}")
-    print(
-        "  Radius: the largest eigenvalue. Beyond 1 gradients grow exponentially; a clipped step stays a small one.\n"
-    )
+    print("  Radius: the largest eigenvalue. Beyond 1 gradients grow exponentially; a clipped step stays small.")
 
 
 def truncating(x: Tensor) -> None:
     """Cut the gradient k steps before the loss, carry the state's value on, and compare with the whole."""
-    print("3. Truncated BPTT: the state is carried across the cut, the gradient is not")
+    print("\n3. Truncated BPTT: the state is carried across the cut, the gradient is not")
     print(f"  {'window':<8}{'change of dL/dx inside':>24}{'dL/dx before it':>18}{'weight gradient missed':>25}")
     model, x = models()["lstm"], x.clone().requires_grad_()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,8 +182,13 @@ class Pipeline:
         if isinstance(prompt, str):
             return self.generate([prompt], **options)[0]
         head = self._token_head()
-        streams = [self.stream(one, **options) for one in prompt]
-        return [cast(Generation, head.result(stream.decoded())) for stream in streams]
+        found: list[Generation] = []
+        running: deque[Stream] = deque()
+        for one in prompt:
+            if len(running) == engine(self._device).capacity:
+                found.append(cast(Generation, head.result(running.popleft().decoded())))
+            running.append(self.stream(one, **options))
+        return found + [cast(Generation, head.result(stream.decoded())) for stream in running]
 
     def session(self, **defaults: Any) -> Session:
         """A conversation; ``defaults`` are options for every reply in it."""

@@ -40,6 +40,9 @@ def test_lists_in_lists_out(make_pipeline: Make) -> None:
     together = pipe.generate(prompts, max_tokens=12, seed=1)
     assert [str(g) for g in together] == [str(pipe.generate(p, max_tokens=12, seed=1)) for p in prompts]
     assert pipe.generate([], max_tokens=3) == []
+    many = pipe.generate(["The"] * 300, max_tokens=2, seed=5)  # more than the engine lets wait
+    assert {str(one) for one in many} == {str(pipe.generate("The", max_tokens=2, seed=5))}
+    assert len(many) == 300
     assert str(pipe.predict({"text": "The"}, max_tokens=5, seed=2)) == str(pipe.generate("The", max_tokens=5, seed=2))
 
 

@@ -70,7 +70,7 @@ def rng_get(device: torch.device) -> dict[str, Tensor]:
 
 def rng_set(found: Mapping[str, Tensor], rank: int, device: torch.device) -> None:
     """Put back what ``rng_get`` gave, from row ``rank``."""
-    mine = {name: tensor[rank].cpu() for name, tensor in found.items()}
+    mine = {name: tensor[rank].cpu().clone() for name, tensor in found.items()}  # torch wants them at offset 0
     torch.set_rng_state(mine["torch"])
     version, gauss = _from_floats(mine["python.rest"])
     random.setstate((int(version or 0), tuple(mine["python"].tolist()), gauss))

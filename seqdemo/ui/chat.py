@@ -14,7 +14,7 @@ from seqdemo.errors import SeqdemoError
 from seqdemo.plugin import SamplingOptions
 
 from .controls import controls
-from .conversation import Intro, Window, conversation, whole
+from .conversation import Intro, Window, conversation, encode, whole
 from .inspector import inspector, token_view
 from .source import Checkpoint, Loader, Source
 from .status import notice, status, status_view
@@ -97,9 +97,9 @@ class ChatTab:
             self._open, inputs=[self.page, self.model], outputs=shown, **streams
         )
         demo.unload(self._leave)
-        self.model.input(
-            self._choose, inputs=[self.page, self.model], outputs=self.options.components, **quiet
-        ).then(self._open, inputs=[self.page, self.model], outputs=shown, **streams)
+        self.model.input(self._choose, inputs=[self.page, self.model], outputs=self.options.components, **quiet).then(
+            self._open, inputs=[self.page, self.model], outputs=shown, **streams
+        )
         gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
         self.regenerate.click(self._regenerate, inputs=held, outputs=shown, **streams)
         for halted in (self.stop.click, self.view.halt):
@@ -123,7 +123,9 @@ class ChatTab:
         visitor = self._visitors.arrive(page, str(event.key), bool(event.left))
         found = self._checkpoints()
         names = [name for name, record in found.items() if not record.problem]
-        chosen = visitor.talk.name if visitor.talk is not None and visitor.talk.name in names else next(iter(names), None)
+        chosen = (
+            visitor.talk.name if visitor.talk is not None and visitor.talk.name in names else next(iter(names), None)
+        )
         wide = int(event.width) > 900
         return [page, gr.Dropdown(names, value=chosen), gr.Accordion(open=wide), *self._preferred(chosen)]
 
@@ -141,9 +143,9 @@ class ChatTab:
         self._visitors.at(page).cancel()
         return self._preferred(name)
 
-    def _resync(self, key: str) -> Any:
+    def _resync(self, key: str) -> str:
         visitor = self._visitors.keyed(str(key))
-        return whole(visitor.talk, visitor.key, None) if visitor is not None else None
+        return encode(whole(visitor.talk, visitor.key, None)) if visitor is not None else ""
 
     # --- looking at a conversation ------------------------------------------------------------------------------
 
@@ -168,11 +170,13 @@ class ChatTab:
         lines = ["No generator was found. Train one on any text, then reload this page:", *broken]
         return Intro("Nothing to talk to yet", lines, command=_TRAIN)
 
-    def _scene(self, visitor: Visitor, name: str | None, talk: Talk | None, note: str = "", busy: bool = False) -> Update:
+    def _scene(
+        self, visitor: Visitor, name: str | None, talk: Talk | None, note: str = "", busy: bool = False
+    ) -> Update:
         """Everything on show when no reply streams, or when one is about to."""
         said = talk is not None and bool(talk.messages)
         return {
-            self.view: whole(talk, visitor.key, self._intro(name), busy),
+            self.view: encode(whole(talk, visitor.key, self._intro(name), busy)),
             self.status: status_view(talk, self._loader.loaded(name) if name else None),
             self.notice: note,
             self.panel: token_view(None),
@@ -247,7 +251,7 @@ class ChatTab:
                 if visitor.talk is not talk:
                     return
                 yield {
-                    self.view: window.update(finished),
+                    self.view: encode(window.update(finished)),
                     self.status: status_view(talk, self._loader.loaded(name)),
                 }
             yield {

@@ -91,7 +91,9 @@ class Controls(list[Control]):
 
     def shown(self, preferred: Mapping[str, Any]) -> list[Any]:
         """What the components hold for a schema's defaults and some other values."""
-        defaults = {name: field.get_default(call_default_factory=True) for name, field in self.schema.model_fields.items()}
+        defaults = {
+            name: field.get_default(call_default_factory=True) for name, field in self.schema.model_fields.items()
+        }
         chosen = {**defaults, **{name: preferred[name] for name in preferred if name in defaults}}
         return [control.show(chosen[control.name]) for control in self]
 
@@ -181,7 +183,9 @@ def _number(
     read: Callable[[Any], Any] = _whole if whole else _identity
     if low is None or high is None or high - low > (_SLIDER_STEPS if whole else 20):
         step = 1 if whole else 0.05
-        box = gr.Number(default, minimum=bounds.low, maximum=bounds.high, step=step, precision=0 if whole else None, **about)
+        box = gr.Number(
+            default, minimum=bounds.low, maximum=bounds.high, step=step, precision=0 if whole else None, **about
+        )
         return Control(name, box, read, _identity)
     step = 1 if whole else 10.0 ** math.floor(math.log10((high - low) / 50)) if high > low else 1
     if bounds.low_open and low == bounds.low:
@@ -210,7 +214,9 @@ def _number_text(name: str, kind: type, nullable: bool, default: Any, about: dic
             return kind(cleaned)
         except ValueError as error:
             wanted = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{about['label']} = {text!r} is not {wanted}{' or empty' if nullable else ''}.") from error
+            raise ConfigError(
+                f"{about['label']} = {text!r} is not {wanted}{' or empty' if nullable else ''}."
+            ) from error
 
     def show(value: Any) -> str:
         return "" if value is None else str(value)

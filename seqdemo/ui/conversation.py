@@ -9,6 +9,7 @@ Not a subclass of ``gr.HTML``: gradio writes a ``.pyi`` file beside the source o
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import gradio as gr
 from .assets import asset
 from .talk import Message, Talk
 
-__all__ = ["Intro", "Window", "conversation", "whole"]
+__all__ = ["Intro", "Window", "conversation", "encode", "whole"]
 
 _OVERLAP = 8
 _serial = count(1)
@@ -58,7 +59,7 @@ class Intro:
         }
 
 
-def conversation(resync: Callable[[str], Any]) -> gr.HTML:
+def conversation(resync: Callable[[str], str]) -> gr.HTML:
     """The component. It triggers ``ready`` (key, left, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
     ``example`` (text) and ``halt``.
 
@@ -66,12 +67,12 @@ def conversation(resync: Callable[[str], Any]) -> gr.HTML:
         resync: the whole conversation of a visitor, by key; called by the script when it missed something.
     """
 
-    def fetch(key: str) -> Any:
+    def fetch(key: str) -> str:
         return resync(key)
 
     fetch.__name__ = "conversation"
     return gr.HTML(
-        value=None,
+        value="",
         html_template=_TEMPLATE,
         js_on_load=asset("conversation.js"),
         apply_default_css=False,
@@ -97,6 +98,14 @@ def _payload(message: Message) -> dict[str, Any]:
     if message.role == "user":
         return {"role": "user", "text": message.text}
     return {"role": "model", "tokens": [token.text for token in message.tokens], "end": _end(message)}
+
+
+def encode(update: dict[str, Any]) -> str:
+    """An update as the component's value: text, because gradio's client changes objects it has handed out already.
+
+    ``<`` is written as an escape, so that gradio does not warn of script tags where someone wrote about them.
+    """
+    return json.dumps(update, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = None) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def _percent(value: float) -> str:
 
 def _bar(kind: str, value: float) -> Markup:
     width = f"width:{0.0 if math.isnan(value) else 100 * min(max(value, 0.0), 1.0):.2f}%"
-    track = element("span", element("span", class_=f"sd-bar {kind}", style=width), class_="sd-track", aria_hidden="true")
+    track = element(
+        "span", element("span", class_=f"sd-bar {kind}", style=width), class_="sd-track", aria_hidden="true"
+    )
     return element("td", track, element("span", _percent(value), class_="sd-percent"))
 
 
@@ -64,7 +66,9 @@ def token_view(token: Token | None) -> Markup:
     """The panel about a token, or what it is for when none is chosen."""
     if token is None:
         hint = "Choose any word of a reply to see what else the model could have said there, and how likely it was."
-        return element("section", element("h2", "Token"), element("p", hint, class_="sd-hint"), class_="sd-card sd-idle")
+        return element(
+            "section", element("h2", "Token"), element("p", hint, class_="sd-hint"), class_="sd-card sd-idle"
+        )
     buttons = [
         element("button", "‹", type="button", data_step="-1", aria_label="Previous token"),
         element("button", "›", type="button", data_step="1", aria_label="Next token"),

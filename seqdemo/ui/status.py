@@ -14,9 +14,7 @@ __all__ = ["bytes_text", "notice", "status", "status_view"]
 
 def status() -> gr.HTML:
     """The component; its value is made by :func:`status_view` or :func:`notice`."""
-    return gr.HTML(
-        value="", html_template="${value}", js_on_load=None, apply_default_css=False, elem_id="sd-status"
-    )
+    return gr.HTML(value="", html_template="${value}", js_on_load=None, apply_default_css=False, elem_id="sd-status")
 
 
 def bytes_text(size: int) -> str:

@@ -103,7 +103,9 @@ def test_generation_in_english_and_chinese(tmp_path: Path) -> None:
     assert (chinese[0], english[0]) == ("你", "e")
     assert float(english[1]) > 50
     assert len(set(re.findall(r"^  (?:send|regenerate) +我\|(.*)$", printed, re.MULTILINE))) == 3
-    assert re.findall(r"^  saved +(.*)$", printed, re.MULTILINE) == re.findall(r"^  loaded +(.*)$", printed, re.MULTILINE)
+    assert re.findall(r"^  saved +(.*)$", printed, re.MULTILINE) == re.findall(
+        r"^  loaded +(.*)$", printed, re.MULTILINE
+    )
     assert "a second time for all of this: 0" in printed
 
 

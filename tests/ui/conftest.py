@@ -78,8 +78,10 @@ class FakeStream:
             source.generated += 1
             made += 1
             self.owner.tokens_read += 1
-            best = [Alternative(index + 1000 * n, other, 0.5 / (n + 1), 0.7 / (n + 1) * (n < 3)) for n, other in
-                    enumerate((text, " moon", "\n", "<b>", "月"))]
+            best = [
+                Alternative(index + 1000 * n, other, 0.5 / (n + 1), 0.7 / (n + 1) * (n < 3))
+                for n, other in enumerate((text, " moon", "\n", "<b>", "月"))
+            ]
             yield Token(index, text, math.log(0.5), 1.2, tuple(best[: self.options.get("alternatives", 5)]), index + 4)
         yield Done(reason, Usage(4, made, made * 0.01, 0.01, 16_384), seed=seed)  # type: ignore[arg-type]
 
@@ -125,8 +127,11 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.records = [
-            FakeRecord("stories", "Fairy tales and small stories, 10 M characters.",
-                       examples=("Once upon a time", "The old fox said", "In a house by the sea")),
+            FakeRecord(
+                "stories",
+                "Fairy tales and small stories, 10 M characters.",
+                examples=("Once upon a time", "The old fox said", "In a house by the sea"),
+            ),
             FakeRecord("诗词", "唐诗宋词。", examples=("床前明月光",)),
         ]
         self.delay = 0.01

@@ -33,7 +33,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+def until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
     deadline = monotonic() + seconds
     while not true():
         assert monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
@@ -64,7 +64,7 @@ class Site:
 
     def context(self, **options: Any) -> Any:
         context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         context.on("request", lambda request: self.requests.append(request.url))
         self._contexts.append(context)
         return context

@@ -52,23 +52,18 @@ class SentencePiece(Tokenizer):
         self.config = config
         self._proto = proto
         self._processor, pieces = _open(proto)
-        size = range(len(pieces))
-        byte, control, unknown = (
-            [test(number) for number in size]
-            for test in (self._processor.is_byte, self._processor.is_control, self._processor.is_unknown)
-        )
-        self._bytes = [
-            bytes([int(piece[3:5], 16)])
-            if byte[number]
-            else b""
-            if control[number] or unknown[number]
-            else piece.replace(_SPACE, " ").encode()
-            for number, piece in enumerate(pieces)
-        ]
+        processor = self._processor
+        silent = {number for number in range(len(pieces)) if processor.is_control(number)} | {processor.unk_id()}
+        byte = {number for number in range(len(pieces)) if processor.is_byte(number)}
+        self._bytes = [piece.replace(_SPACE, " ").encode() for piece in pieces]
+        for number in silent:
+            self._bytes[number] = b""
+        for number in byte:
+            self._bytes[number] = bytes([int(pieces[number][3:5], 16)])
         self._special = self._named()
-        self._byte_ids = {self._bytes[number]: number for number in size if byte[number]}
-        self._manner = _Manner.of(self._processor, pieces)
-        normalized: str = self._processor.normalize(_PROBE)
+        self._byte_ids = {self._bytes[number]: number for number in byte}
+        self._manner = _Manner.of(processor, pieces)
+        normalized: str = processor.normalize(_PROBE)
         self._exact = len(self._byte_ids) == 256 and normalized == _PROBE.replace(" ", _SPACE)
         self._blocks = self._cuts(pieces) if self._exact else None
 

@@ -10,7 +10,9 @@ let messages = []; // {box, body, note, base, count}
 let busy = false;
 let picked = null; // {message, token, span}
 let timer = 0;
+let serial = 0; // of the newest update shown
 let resyncing = false;
+let held = null; // the newest update that came meanwhile
 
 function make(name, className, text) {
   const node = document.createElement(name);
@@ -121,19 +123,30 @@ function showAll(value) {
   log.scrollTop = log.scrollHeight;
 }
 
+// Something was missed: fetch the whole. What comes meanwhile waits; of several updates the last one will do.
 async function resync() {
   if (resyncing) return;
   resyncing = true;
   try {
-    const whole = await server.conversation(key);
-    if (whole) apply(whole);
+    const text = await server.conversation(key);
+    if (text) apply(JSON.parse(text));
   } finally {
     resyncing = false;
+    const later = held;
+    held = null;
+    if (later && later.serial > serial) apply(later);
   }
 }
 
+function receive(text) {
+  if (!text) return;
+  const value = JSON.parse(text);
+  if (resyncing) held = value;
+  else apply(value);
+}
+
 function apply(value) {
-  if (!value || !value.kind) return;
+  serial = value.serial;
   if (value.key) {
     key = value.key;
     sessionStorage.setItem("seqdemo.visitor", key);
@@ -141,10 +154,9 @@ function apply(value) {
   const following = log.scrollHeight - log.scrollTop - log.clientHeight < 120;
   if (value.kind === "all") showAll(value);
   else {
-    if (value.talk !== talk) return;
-    const message = messages[value.message];
+    const message = value.talk === talk ? messages[value.message] : null;
     if (!message || !append(message, value.start, value.tokens)) return void resync();
-    if (value.end) {
+    if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
       announcer.textContent = `Reply finished, ${message.count} tokens.`;
     }
@@ -216,7 +228,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("pagehide", () => sessionStorage.setItem("seqdemo.left", "1"));
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
-watch("value", () => apply(props.value));
+watch("value", () => receive(props.value));
 setTimeout(() => {
   const left = sessionStorage.getItem("seqdemo.left") === "1";
   sessionStorage.removeItem("seqdemo.left");

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +123,6 @@ def test_save_and_load(tmp_path_factory: pytest.TempPathFactory, text: str, end_
     assert (after.vocab_size, after.special_tokens) == (before.vocab_size, before.special_tokens)
 
 
-def spoil(raw: bytes | None) -> Callable[[Path], None]:
-    return lambda path: path.unlink() if raw is None else path.write_bytes(raw) and None
-
-
 @pytest.mark.parametrize(
     "raw",
     [
@@ -149,7 +144,9 @@ def test_rubbish(tmp_path: Path, raw: bytes | None) -> None:
     """A missing or altered file is named."""
     tokenizer = make()
     tokenizer.save(tmp_path)
-    spoil(raw)(tmp_path / VOCABULARY)
+    (tmp_path / VOCABULARY).unlink()
+    if raw is not None:
+        (tmp_path / VOCABULARY).write_bytes(raw)
     with pytest.raises(CheckpointError, match=VOCABULARY):
         Char.load(tmp_path, tokenizer.config)
 
