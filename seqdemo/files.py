@@ -6,9 +6,9 @@ import ctypes
 import errno
 import os
 import re
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +43,11 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _beside(path: Path) -> Path:
+    """A name nobody has in the same folder. Not made by ``tempfile``, whose files only their owner may read."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file: afterwards it holds either all of ``data`` or what it held before.
 
@@ -53,8 +58,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
+        temporary = _beside(path)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
             file.flush()
@@ -103,7 +108,8 @@ def write_folder(target: Path) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        work = _beside(target)
+        work.mkdir()
     except OSError as error:
         raise _explain(target, error) from error
     try:
@@ -111,7 +117,6 @@ def write_folder(target: Path) -> Iterator[Path]:
         for path in work.rglob("*"):
             if path.is_file():
                 _sync(path)
-        work.chmod(0o755)
         if not target.exists():
             os.replace(work, target)
         elif not _exchange(work, target):

@@ -27,6 +27,9 @@ def test_write_atomic_replaces_whole_files(tmp_path: Path) -> None:
     write_atomic(path, b"two")
     assert path.read_bytes() == b"two"
     assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+    plain = tmp_path / "plain.txt"
+    plain.write_text("as anyone would write it")
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -112,6 +112,7 @@ _ALL = (
             "weight_decay": 0.0,
             "clip_norm": 1.0,
             "validation_fraction": 0.0,
+            "validate_every": 10_000_000,
             "precision": "fp32",
         },
     ),

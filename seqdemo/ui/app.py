@@ -31,7 +31,8 @@ def build(source: Source | None = None, *, tracebacks: bool = True) -> gr.Blocks
         tracebacks: show those of failed plugins.
     """
     chosen = source if source is not None else Sdk()
-    with gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True) as demo:
+    demo = gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True)
+    with demo:
         gr.HTML(
             element("header", element("h1", "seqdemo"), class_="sd-brand"),
             apply_default_css=False,

@@ -145,7 +145,7 @@ def _control(name: str, field: FieldInfo) -> Control:
     annotation, more = _plain(annotation)
     bounds = _bounds([*field.metadata, *inner, *more])
     default = field.get_default(call_default_factory=True)
-    about = {
+    about: dict[str, Any] = {
         "label": name.replace("_", " ").capitalize(),
         "info": field.description,
         "interactive": True,

@@ -60,8 +60,10 @@ class Intro:
 
 
 def conversation(resync: Callable[[str], str]) -> gr.HTML:
-    """The component. It triggers ``ready`` (key, left, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
-    ``example`` (text) and ``halt``.
+    """The component.
+
+    It triggers ``ready`` (key, left, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed), ``example``
+    (text) and ``halt``.
 
     Args:
         resync: the whole conversation of a visitor, by key; called by the script when it missed something.

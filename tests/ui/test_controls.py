@@ -24,7 +24,7 @@ class Everything(Options):
     huge: Annotated[int | None, Field(ge=0, lt=2**63)] = None
     text: str = "x"
     texts: tuple[str, ...] = ("a", "\n")
-    odd: dict[str, int] = {"a": 1}
+    odd: dict[str, int] = Field(default_factory=lambda: {"a": 1})
 
 
 def made(schema: type[Options]) -> Controls:
