@@ -45,7 +45,7 @@ def _sync(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """A name nobody has in the same folder. Not made by ``tempfile``, whose files only their owner may read."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -154,7 +154,7 @@ def recover_folder(target: Path) -> None:
     """
     if not target.parent.is_dir():
         return
-    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}(\.old)?")
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}(\.old)?")
     for path in [path for path in target.parent.iterdir() if ours.fullmatch(path.name) and path.is_dir()]:
         if path.suffix == ".old" and not target.exists():
             os.replace(path, target)
