@@ -248,7 +248,7 @@ class Pipeline:
 
             found, first, state = engine(self._device).run(turn)
             logprobs += found
-        tokens = tuple(tokenizer.decode([token]) for token in ids)
+        tokens = tuple(tokenizer.token_bytes(token).decode("utf-8", "replace") for token in ids)
         return Score(text, tuple(ids), tokens, tuple(logprobs))
 
     def _ids(self, ids: Sequence[int]) -> torch.Tensor:

@@ -167,7 +167,8 @@ def evaluation_streams(
 ) -> Iterator[Batch]:
     """Windows over a whole text, every token but the first predicted exactly once, to be read with the state carried.
 
-    The text is cut into at most ``streams`` streams of at least 512 tokens; targets beyond its end are -100.
+    The text is cut into at most ``streams`` streams of at least 512 tokens, the same ones however many processes share
+    them; targets beyond its end are -100.
 
     Raises:
         DataError: fewer than two tokens.
@@ -175,8 +176,9 @@ def evaluation_streams(
     predicted = len(ids) - 1
     if predicted < 1:
         raise DataError(f"The validation data is {len(ids)} tokens; there must be at least 2.")
-    rows = -(-max(1, min(streams, predicted // 512)) // world)
-    length = -(-predicted // (rows * world))
+    streams = max(1, min(streams, predicted // 512))
+    length = -(-predicted // streams)
+    rows = -(-streams // world)
     ids = ids.to(torch.long)
     blank = rows * world * length - predicted
     inputs = torch.cat([ids[:-1], ids.new_zeros(blank)]).view(-1, length)
