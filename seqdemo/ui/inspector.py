@@ -74,7 +74,9 @@ def token_view(token: Token | None) -> Markup:
         element("button", "›", type="button", data_step="1", aria_label="Next token"),
         element("button", "×", type="button", data_step="0", aria_label="Close"),
     ]
-    title = element("h2", "Token ", element("span", visible(token.text), class_="sd-glyphs"))
+    # The text that became certain with a token need not be the token's own: half a character is held back.
+    own = next((one.text for one in token.alternatives if one.id == token.id), token.text)
+    title = element("h2", "Token ", element("span", visible(own), class_="sd-glyphs"))
     facts = [
         ("probability", _percent(math.exp(token.logprob))),
         ("entropy", f"{token.entropy / math.log(2):.2f} bits"),
