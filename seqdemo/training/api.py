@@ -134,7 +134,7 @@ def train(
         if fresh and team.main:
             folder.begin({"status": "running", "choices": choices, "command": said, "made_by": __version__})
         team.wait()
-        parts = prepare.build(plans, found.train, folder, team, config.seed)
+        parts = prepare.build(plans, found, folder, team, config.seed)
         trainer = _trainer(parts, config, team, found, folder, said, dict(about or {}), notes)
         if team.main:
             trainer.listen(_listeners(folder, config, progress, parts), listeners)

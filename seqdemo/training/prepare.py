@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 
-from seqdemo.errors import DataError, SeqdemoError
+from seqdemo.errors import DataError, SeqdemoError, TokenizerError
 from seqdemo.files import write_folder
 from seqdemo.manager import manager
 from seqdemo.parts import Parts, Spec, assemble, by_role, spec, train_tokenizer
@@ -118,8 +118,11 @@ def load_data(
     return Data(train, held, tuple(one.source for one in tables), tuple(one.source for one in others))
 
 
-def build(plans: Plans, rows: Sequence[Row], folder: RunFolder, team: Team, seed: int) -> Parts:
+def build(plans: Plans, data: Data, folder: RunFolder, team: Team, seed: int) -> Parts:
     """Tokenizers from the training rows, or as an interrupted run left them, and a head with fresh weights.
+
+    A tokenizer that cannot express the held-out rows (characters, one of which occurs nowhere else) learns its
+    vocabulary from these too, as character models are commonly compared; the weights never see them.
 
     The main process trains tokenizers and writes them; the others read them.
     """
@@ -127,7 +130,9 @@ def build(plans: Plans, rows: Sequence[Row], folder: RunFolder, team: Team, seed
     for role, chosen in plans.tokenizers.items():
         place = folder.tokenizer(role)
         if team.main and not place.is_dir():
-            trained, tokenizer = train_tokenizer(chosen, _texts(rows, role, plans.config))
+            trained, tokenizer = train_tokenizer(chosen, _texts(data.train, role, plans.config))
+            if not _expresses(tokenizer, _texts(data.held, role, plans.config)):
+                trained, tokenizer = train_tokenizer(chosen, _texts([*data.train, *data.held], role, plans.config))
             with write_folder(place) as work:
                 tokenizer.save(work)
                 (work / ".config.json").write_text(trained.config.model_dump_json(), "utf-8")
@@ -136,6 +141,15 @@ def build(plans: Plans, rows: Sequence[Row], folder: RunFolder, team: Team, seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return assemble(plans.task, plans.models, made)
+
+
+def _expresses(tokenizer: Tokenizer, texts: Iterable[str]) -> bool:
+    try:
+        for text in texts:
+            tokenizer.encode(text)
+    except TokenizerError:
+        return False
+    return True
 
 
 def _load_tokenizer(chosen: Spec, place: Path) -> tuple[Spec, Tokenizer]:
