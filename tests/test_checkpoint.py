@@ -55,7 +55,8 @@ def test_round_trip(make_pipeline: Make, tmp_path: Path, tokenizer: str, model: 
     assert after.manifest is not None
     assert after.manifest.examples == ("The time",)
     assert after.parts.task.config == before.parts.task.config
-    assert str(after.generate("The time", seed=3, max_tokens=20)) == str(before.generate("The time", seed=3, max_tokens=20))
+    texts = {str(pipe.generate("The time", seed=3, max_tokens=20)) for pipe in (before, after)}
+    assert len(texts) == 1
 
 
 def test_half_precision_on_disk(make_pipeline: Make, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_names(saved: Path, own_home: Path) -> None:
     assert seqdemo.load("mine", device="cpu").name == "mine"
     with pytest.raises(UnknownNameError, match="mine"):
         seqdemo.load("mime", device="cpu")
-    with pytest.raises(CheckpointError, match="holds no seqdemo.json"):
+    with pytest.raises(CheckpointError, match=r"holds no seqdemo\.json"):
         seqdemo.load(own_home, device="cpu")
 
 

@@ -108,7 +108,7 @@ def _reading(function: Any) -> Any:
     return function
 
 
-@click.command(cls=_FilesCommand, more=_training_flags)  # type: ignore[call-arg]
+@click.command(cls=_FilesCommand, more=_training_flags)
 @click.argument("task", default="generation")
 @click.option("--model", metavar="NAME", help="Recurrent model: seqdemo models.  [default: lstm]")
 @click.option("--tokenizer", metavar="NAME", help="Tokenizer: seqdemo tokenizers.  [default: char]")
@@ -130,6 +130,7 @@ def _reading(function: Any) -> Any:
 @click.pass_context
 def train(
     ctx: click.Context,
+    /,
     task: str,
     model: str | None,
     tokenizer: str | None,
@@ -191,7 +192,7 @@ def train(
         click.echo(f"{done.folder}: step {done.best_step} of {done.steps}, {done.seconds:.0f} s, {found}")
 
 
-@click.command(cls=_FilesCommand, more=_nothing)  # type: ignore[call-arg]
+@click.command(cls=_FilesCommand, more=_nothing)
 @click.argument("checkpoint")
 @click.option("--data", multiple=True, metavar="FILE...", help="Text, .jsonl, .csv or .tsv; also .xz and .gz.")
 @_reading
@@ -218,6 +219,7 @@ def train(
 @click.pass_context
 def evaluate(
     ctx: click.Context,
+    /,
     checkpoint: str,
     data: tuple[str, ...],
     columns: tuple[str, ...],
