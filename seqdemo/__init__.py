@@ -98,18 +98,11 @@ def plugins(reload: bool = False) -> tuple[PluginInfo, ...]:
     return (manager.reload() if reload else manager.manager()).plugins()
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("seqdemo")
-    except PackageNotFoundError:
-        return "0+unknown"
-
-
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        value: Any = _version()
+        from .version import installed_version
+
+        value: Any = installed_version()
     elif name in _HOME:
         value = getattr(import_module(f".{_HOME[name]}", __name__), name)
     else:

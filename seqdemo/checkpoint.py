@@ -20,6 +20,7 @@ from .manifest import FORMAT, WEIGHTS, Manifest, Part, digest, read_manifest, ve
 from .parts import Parts, Spec, assemble, spec
 from .plugin import Tokenizer
 from .pretrained import MANIFEST, find
+from .version import installed_version
 
 __all__ = ["Loaded", "load", "locate", "save", "write_card"]
 
@@ -79,8 +80,6 @@ def save(
         ConfigError: an unknown dtype.
         SeqdemoError: the disk is full or cannot be written.
     """
-    from . import __version__
-
     if dtype not in _DTYPES:
         raise ConfigError(f"dtype = {dtype!r} is not accepted for a checkpoint: use one of {', '.join(_DTYPES)}.")
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -102,7 +101,7 @@ def save(
         files = {path.relative_to(work).as_posix(): digest(path) for path in sorted(work.rglob("*")) if path.is_file()}
         manifest = Manifest(
             format=FORMAT,
-            made_by=f"seqdemo {__version__}",
+            made_by=f"seqdemo {installed_version()}",
             dtype=dtype,
             task=_part(parts.task),
             models={role: _part(chosen) for role, chosen in parts.models.items()},

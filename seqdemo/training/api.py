@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any, Protocol
 
 import torch
 
-from seqdemo import __version__, checkpoint
+from seqdemo import checkpoint
 from seqdemo.errors import ConfigError
 from seqdemo.parts import Parts
 from seqdemo.plugin import TokenHead
 from seqdemo.plugin.config import build as validate
+from seqdemo.version import installed_version
 
 from . import card as cards
 from . import prepare, resume
@@ -107,6 +109,7 @@ def train(
         DivergedError: the loss is no longer a number; the last good checkpoint is kept.
         TrainingInterrupted: Ctrl-C; the same call goes on.
     """
+    entered = time.monotonic()
     base = _preset(preset)
     config = validate(TrainingConfig, {**base.training, **training}, "training")
     plans = prepare.choose(
@@ -120,7 +123,8 @@ def train(
     mapping = dict(columns or {})
     found = prepare.load_data(plans, _listed(data), _listed(validation), mapping, join, config.validation_fraction)
     team = Team(config)
-    folder = RunFolder(Path(out).expanduser())
+    place = Path(out).expanduser()
+    folder = RunFolder(place if place.name not in ("", "..") else place.resolve())
     choices = {
         **plans.choices(),
         "training": config.model_dump(mode="json"),
@@ -128,27 +132,31 @@ def train(
         "precision": team.precision,
         "processes": team.world,
     }
-    fresh = _enter(folder, choices, team, overwrite)
     said = command or _command()
+    fresh = False
     try:
-        if fresh and team.main:
-            folder.begin({"status": "running", "choices": choices, "command": said, "made_by": __version__})
-        team.wait()
-        parts = prepare.build(plans, found, folder, team, config.seed)
-        trainer = _trainer(parts, config, team, found, folder, said, dict(about or {}), notes)
+        fresh = _enter(folder, choices, team, overwrite)
+        parts = prepare.build(plans, found, folder.staging if fresh else folder.tokenizers, team, config.seed)
+        trainer = _trainer(
+            parts, config, team, found, folder, said, dict(about or {}), notes, time.monotonic() - entered
+        )
         if team.main:
             trainer.listen(_listeners(folder, config, progress, parts), listeners)
-    except BaseException:
-        if fresh and team.main:
-            folder.clear()
-        raise
-    with Interrupt() as interrupt:
-        done = trainer.fit(interrupt)
-    metrics = {} if not found.held else dict(done.metrics or {})
-    if team.main:
-        folder.mark("finished", steps=done.step, best_step=done.best_step, metrics=metrics)
-        folder.drop_states()
-    team.wait()
+            if fresh:
+                folder.begin({"status": "running", "choices": choices, "command": said, "made_by": installed_version()})
+        team.wait()
+        with Interrupt() as interrupt:
+            done = trainer.fit(interrupt)
+        metrics = {} if not found.held else dict(done.metrics or {})
+        if team.main:
+            folder.mark("finished", steps=done.step, best_step=done.best_step, metrics=metrics)
+            folder.drop_states()
+        team.wait()
+    finally:
+        if team.main:
+            folder.unlock()
+            if fresh:
+                folder.unstage()
     parts.head.eval()
     return Trained(folder.folder, done.step, done.seconds, done.best_step, metrics, team.rank)
 
@@ -172,10 +180,15 @@ def _command() -> str:
 
 def _enter(folder: RunFolder, choices: Mapping[str, Any], team: Team, overwrite: bool) -> bool:
     """Decide between starting and resuming; whether the run starts."""
-    if overwrite and team.main:
-        folder.clear()
+    if team.main:
+        folder.lock()
+        folder.recover()
+        folder.lock()
     team.wait()
-    run = folder.found() if team.main or folder.training.is_dir() else None
+    if overwrite:
+        folder.check_replaceable()
+        return True
+    run = folder.found()
     if run is None:
         folder.check_free()
         return True
@@ -193,8 +206,6 @@ def _enter(folder: RunFolder, choices: Mapping[str, Any], team: Team, overwrite:
     changed = resume.differences(run["choices"], choices, _IGNORED)
     if changed:
         raise resume.refuse(folder.folder, changed)
-    if team.main:
-        folder.sweep()
     return False
 
 
@@ -207,6 +218,7 @@ def _trainer(
     command: str,
     about: dict[str, Any],
     notes: str,
+    prepared: float,
 ) -> Trainer:
     head = parts.head
     if isinstance(head, TokenHead):
@@ -236,7 +248,7 @@ def _trainer(
         )
         return text, {**about, "metrics": metrics}
 
-    trainer = Trainer(parts, config, team, source, held, folder, describe)
+    trainer = Trainer(parts, config, team, source, held, folder, describe, prepared)
     return trainer
 
 

@@ -33,7 +33,9 @@ def write(
     tokenizers = ", ".join(chosen.name for chosen in parts.tokenizers.values())
     licence = str(about.get("license", ""))
     held = ", ".join(one.name for one in validation) or f"{config.validation_fraction:.0%} of the files above, held out"
-    state = "state carried across windows" if config.carry_state else "state reset at each window"
+    measured = ""
+    if parts.head.config.batching == "streams":
+        measured = f", read in at most {config.validation_streams} parallel streams with the state carried"
     lines = [
         "---",
         "library_name: seqdemo",
@@ -63,7 +65,7 @@ def write(
         "",
         "## Metrics",
         "",
-        f"Measured at step {step} on the validation data ({state}).",
+        f"Measured at step {step} on the validation data{measured}.",
         "",
         "| metric | value |",
         "| --- | --- |",

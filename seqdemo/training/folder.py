@@ -6,6 +6,7 @@
     DIR/training/run.json                                         what was asked for, and how far it is
     DIR/training/metrics.jsonl                                    one line for each measurement
     DIR/training/tokenizers/ROLE/                                 trained once, read when resuming
+    DIR/training/lock                                             held while a process trains
     DIR/training/state-00001200/                                  the newest training state; gone when finished
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,17 +38,17 @@ class RunFolder:
         self.training = folder / "training"
         self.metrics = self.training / "metrics.jsonl"
         self._run = self.training / "run.json"
+        self.tokenizers = self.training / "tokenizers"
+        self.staging = folder.with_name(f".{folder.name}.tokenizers")
+        self._lock_file = self.training / "lock"
+        self._lock: int | None = None
 
     def found(self) -> dict[str, Any] | None:
-        """What ``run.json`` says, or None where no run was begun.
+        """What ``run.json`` says; None where no run was begun.
 
         Raises:
             CheckpointError: it is damaged.
         """
-        recover_folder(self.folder)
-        return self._read()
-
-    def _read(self) -> dict[str, Any] | None:
         if not self._run.is_file():
             return None
         try:
@@ -54,6 +56,13 @@ class RunFolder:
             return {"status": run["status"], "choices": run["choices"], **run}
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self._run} is damaged ({error}). Start again with --overwrite.") from error
+
+    def recover(self) -> None:
+        """Put right what a process left that was killed in the middle of something."""
+        recover_folder(self.folder)
+        self.unstage()
+        for path in self.training.glob(".*"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def check_free(self) -> None:
         """Refuse a folder that holds something else.
@@ -64,31 +73,62 @@ class RunFolder:
         if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
             raise ConfigError(f"{self.folder} exists and holds no run of seqdemo. Name another folder with --out.")
 
-    def clear(self) -> None:
-        """Remove a run and its checkpoint.
+    def check_replaceable(self) -> None:
+        """Refuse a folder that holds something else than a run or a checkpoint.
 
         Raises:
-            ConfigError: the folder holds something else.
+            ConfigError: it does.
         """
-        if self._run.is_file() or (self.folder / "seqdemo.json").is_file():
-            shutil.rmtree(self.folder)
-        else:
+        if not (self._run.is_file() or (self.folder / "seqdemo.json").is_file()):
             self.check_free()
 
     def begin(self, run: Mapping[str, Any]) -> None:
-        """Make the folder, with ``run.json`` in it from the first moment."""
+        """Make the folder in one move, with ``run.json`` and the staged tokenizers; what was there before is gone."""
         with write_folder(self.folder) as work:
-            place = work / self._run.relative_to(self.folder)
-            place.parent.mkdir()
-            place.write_text(_json(run), "utf-8")
+            place = work / self.training.name
+            shutil.copytree(self.staging, place / self.tokenizers.name)
+            (place / self._run.name).write_text(_json(run), "utf-8")
+            (place / self._lock_file.name).touch()
+        self.unstage()
+        self.unlock()
+        self.lock()
+
+    def unstage(self) -> None:
+        """Remove tokenizers of a run that did not begin."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+
+    def lock(self) -> None:
+        """Keep other processes from training into this folder, until ``unlock`` or the end of the process.
+
+        Raises:
+            ConfigError: another one is doing so.
+        """
+        if sys.platform == "win32" or not self.training.is_dir() or self._lock is not None:
+            return
+        import fcntl
+
+        handle = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise ConfigError(
+                f"Another process is training in {self.folder}. Wait for it, stop it, or name another --out."
+            ) from error
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return
+        self._lock = handle
+
+    def unlock(self) -> None:
+        """Let others."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def mark(self, status: str, **more: Any) -> None:
         """Change the run's status: ``running``, ``finished`` or ``diverged``."""
-        write_atomic(self._run, _json({**(self._read() or {}), "status": status, **more}))
-
-    def tokenizer(self, role: str) -> Path:
-        """Where a role's tokenizer is kept for resuming."""
-        return self.training / "tokenizers" / role
+        write_atomic(self._run, _json({**(self.found() or {}), "status": status, **more}))
 
     # --- training state -----------------------------------------------------------------------------------------
 
@@ -108,13 +148,9 @@ class RunFolder:
 
     def drop_states(self) -> None:
         """Remove what only resuming needs."""
-        for path in [*self.states(), self.training / "tokenizers"]:
+        for path in [*self.states(), self.tokenizers]:
             shutil.rmtree(path, ignore_errors=True)
-
-    def sweep(self) -> None:
-        """Remove what a killed process left half-written."""
-        for path in self.training.glob(".*"):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        self._lock_file.unlink(missing_ok=True)
 
     # --- metrics ------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class Trainer:
         parts: what is trained; its head is moved to the team's device.
         validation: gives the validation batches of this process anew at each call; None where nothing is held out.
         describe: from the progress, the model card and the manifest's fields.
+        prepared: seconds that went by before; a limit of time counts them.
     """
 
     def __init__(
@@ -78,19 +79,22 @@ class Trainer:
         validation: Callable[[], Iterable[Batch]] | None,
         folder: RunFolder,
         describe: Callable[[Progress], tuple[str, Mapping[str, Any]]],
+        prepared: float = 0.0,
     ) -> None:
         self.parts, self.config, self.team, self.source = parts, config, team, source
         self.folder, self.progress = folder, Progress()
         self.plan = Plan.of(config, source.steps)
         self.head = parts.head
         self._validation, self._describe = validation, describe
+        self._prepared = prepared
+        self.plan.reserve += prepared
         self._listeners: list[Listener] = []
         self._module = team.prepare(Objective(self.head))
         self._weights = [p for p in self.head.parameters() if p.requires_grad]
         self._optimizer = optimizer(self.head, config)
         self._average = Average(self.head, config.average)
         self._state: State | None = None
-        self._sums = torch.zeros(2, device=team.device)
+        self._sums = torch.zeros(2, dtype=torch.float64, device=team.device)
         self._measured_step = 0
         self._train_loss = math.nan
         self._share = 0.0
@@ -141,7 +145,7 @@ class Trainer:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._average.update(done)
-        self._sums += torch.stack([total.detach(), count.detach().to(total.dtype)])
+        self._sums += torch.stack([total.detach().double(), count.detach().double()])
 
     def _after_step(self, interrupt: Interrupt) -> bool:
         """Clock, measurement, validation and saving; whether the run was interrupted."""
@@ -223,7 +227,7 @@ class Trainer:
         self._save()
         (progress.seconds, took) = self.team.shared([time.monotonic() - self._start, time.monotonic() - began])
         if self.plan.seconds is not None:
-            self.plan.reserve = 1.1 * took
+            self.plan.reserve = 1.1 * took + self._prepared
         self._mark = time.monotonic() - self._start
         self._tell("phase", "train")
 
@@ -273,7 +277,11 @@ class Trainer:
         tensors |= {f"rng.{n}": self.team.gather(t) for n, t in resume.rng_get(self.team.device).items()}
         tensors["sums"] = self.team.sum(self._sums)
         if self.team.main:
-            numbers = {**vars(self.progress), "measured": self._measured_step, "reserve": self.plan.reserve}
+            numbers = {
+                **vars(self.progress),
+                "measured": self._measured_step,
+                "reserve": self.plan.reserve - self._prepared,
+            }
             self.folder.write_state(self.progress.step, resume.pack(tensors, self._optimizer, numbers))
         self._saved = self.progress.seconds
         self.team.wait()
@@ -282,6 +290,8 @@ class Trainer:
         """Take the newest training state, if there is one."""
         found: list[Path] = self.folder.states()
         if not found:
+            if self.team.main:
+                self.folder.cut_log(0)
             return
         tensors, numbers = resume.unpack(found[0], self._optimizer)
 
@@ -295,7 +305,9 @@ class Trainer:
         resume.rng_set(under("rng"), self.team.rank, self.team.device)
         if self.team.main:
             self._sums = tensors["sums"].to(self.team.device)
-        self._measured_step, self.plan.reserve = numbers.pop("measured"), numbers.pop("reserve")
+            self.folder.cut_log(numbers["step"])
+        self._measured_step = numbers.pop("measured")
+        self.plan.reserve = numbers.pop("reserve") + self._prepared
         self.progress = Progress(**{name: numbers[name] for name in vars(self.progress)})
 
     def _tell(self, what: str, *arguments: Any) -> None:

@@ -18,7 +18,6 @@ from seqdemo.plugin import Batch, TaskConfig, TaskHead, Tokenizer
 from . import batches as make
 from .config import TrainingConfig
 from .data import Row, Source, read
-from .folder import RunFolder
 from .launch import Team
 from .split import split
 
@@ -91,9 +90,20 @@ class Data:
     def choices(self) -> dict[str, Any]:
         """As JSON, for comparing."""
         return {
-            "files": {one.name: one.sha256 for one in self.sources},
-            "validation": {one.name: one.sha256 for one in self.validation_sources},
+            "files": _by_name(self.sources),
+            "validation": _by_name(self.validation_sources),
         }
+
+
+def _by_name(sources: Sequence[Source]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in sources:
+        name, number = one.name, 1
+        while name in found:
+            number += 1
+            name = f"{one.name} ({number})"
+        found[name] = one.sha256
+    return found
 
 
 def load_data(
@@ -118,8 +128,8 @@ def load_data(
     return Data(train, held, tuple(one.source for one in tables), tuple(one.source for one in others))
 
 
-def build(plans: Plans, data: Data, folder: RunFolder, team: Team, seed: int) -> Parts:
-    """Tokenizers from the training rows, or as an interrupted run left them, and a head with fresh weights.
+def build(plans: Plans, data: Data, tokenizers: Path, team: Team, seed: int) -> Parts:
+    """Tokenizers from the training rows, or as they lie in ``tokenizers``, and a head with fresh weights.
 
     A tokenizer that cannot express the held-out rows (characters, one of which occurs nowhere else) learns its
     vocabulary from these too, as character models are commonly compared; the weights never see them.
@@ -128,7 +138,7 @@ def build(plans: Plans, data: Data, folder: RunFolder, team: Team, seed: int) ->
     """
     made: dict[str, tuple[Spec, Tokenizer]] = {}
     for role, chosen in plans.tokenizers.items():
-        place = folder.tokenizer(role)
+        place = tokenizers / role
         if team.main and not place.is_dir():
             trained, tokenizer = train_tokenizer(chosen, _texts(data.train, role, plans.config))
             if not _expresses(tokenizer, _texts(data.held, role, plans.config)):

@@ -63,7 +63,12 @@ class TensorBoard(Listener):
             raise ConfigError(
                 "tensorboard = true needs the tensorboard package: pip install 'seqdemo[tensorboard]'."
             ) from error
-        self._writer = SummaryWriter(str(folder))
+        self._make: Any = SummaryWriter
+        self._folder = folder
+        self._writer: Any = None
+
+    def begin(self, plan: Plan, step: int, facts: Mapping[str, Any]) -> None:
+        self._writer = self._make(str(self._folder))
 
     def measured(self, record: Mapping[str, Any]) -> None:
         self._scalars(

@@ -16,10 +16,29 @@ from click.testing import CliRunner, Result
 from seqdemo.cli import main
 from seqdemo.cli.training import _files
 
-SMALL = (
-    "--hidden 12 --task.embedding-size 6 --batch-size 4 --window 8 --steps 20 --validate-every 10 --precision fp32 "
-    "--threads 1 --device cpu --sample-tokens 4 --quiet"
-).split()
+SMALL = [
+    "--hidden",
+    "12",
+    "--task.embedding-size",
+    "6",
+    "--batch-size",
+    "4",
+    "--window",
+    "8",
+    "--steps",
+    "20",
+    "--validate-every",
+    "10",
+    "--precision",
+    "fp32",
+    "--threads",
+    "1",
+    "--device",
+    "cpu",
+    "--sample-tokens",
+    "4",
+    "--quiet",
+]
 
 
 def seqdemo(*args: str | Path) -> Result:

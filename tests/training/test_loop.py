@@ -125,7 +125,7 @@ def test_training_learns_and_the_best_checkpoint_is_a_checkpoint(run: Run, text_
     again = evaluate(found.folder, text_file, part="validation", device="cpu")
     assert again["loss"] == pytest.approx(found.metrics["loss"], abs=1e-5)
     digest = json.loads((found.folder / "training" / "run.json").read_text())["choices"]["data"]["files"]["text.txt"]
-    for said in ("license: CC0-1.0", digest, "text.txt", "perplexity", "seqdemo.train(...)", "state carried"):
+    for said in ("license: CC0-1.0", digest, "text.txt", "perplexity", "seqdemo.train(...)", "the state carried"):
         assert said in loaded.card
     assert sorted(path.name for path in (found.folder / "training").iterdir()) == ["metrics.jsonl", "run.json"]
 

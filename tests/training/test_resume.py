@@ -184,6 +184,41 @@ def test_finished_runs_are_left_alone(run: Run, tmp_path: Path) -> None:
     assert (other / "thesis.txt").read_text() == "mine"
 
 
+def test_overwriting_takes_effect_only_when_all_is_well(run: Run, tmp_path: Path) -> None:
+    """A run that is refused does not cost the one that it was to replace."""
+    first = weights(run().folder)
+    for given in ({"batch_size": 100_000}, {"sample_prompt": "日"}, {"tokenizer": "nope"}):
+        with pytest.raises(SeqdemoError):
+            run(overwrite=True, **given)
+        assert weights(tmp_path / "out") == first
+    (tmp_path / "out" / "training" / "run.json").write_text("{")
+    assert run(overwrite=True, seed=1).steps == 24
+
+
+def test_one_process_at_a_time(run: Run, tmp_path: Path) -> None:
+    """While a process trains into a folder, another is refused, whatever it asks for."""
+    codes = []
+
+    class Intrude(Listener):
+        def step(self, step: int, progress: float, seconds: float) -> None:
+            if step in (5, 12):  # before the first save, and after the folder was replaced by one
+                child = multiprocessing.get_context("fork").Process(target=intrude, args=(step == 12,))
+                child.start()
+                child.join(60)
+                codes.append(child.exitcode)
+
+    def intrude(overwrite: bool) -> None:
+        try:
+            run(overwrite=overwrite, seed=3)
+        except ConfigError as error:
+            os._exit(7 if "Another process" in str(error) else 8)
+        os._exit(9)
+
+    assert run(listeners=[Intrude()]).steps == 24
+    assert codes == [7, 7]
+    checkpoint.load(tmp_path / "out")
+
+
 def test_what_else_lies_in_the_folder_stays(run: Run, tmp_path: Path) -> None:
     """A note that the user puts beside the checkpoint while training survives every save."""
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from seqdemo.errors import TokenizerError
-from seqdemo.plugin import Tokenizer
-
 from .config import BytesConfig
+from .table import TableTokenizer
 
 __all__ = ["Bytes"]
 
-_BYTES = [bytes([value]) for value in range(256)]
 
-
-class Bytes(Tokenizer):
+class Bytes(TableTokenizer):
     """Ids 0 to 255 are the bytes of UTF-8; 256 is the end token, where the config asks for one. Lossless."""
 
     config: BytesConfig
@@ -24,6 +20,7 @@ class Bytes(Tokenizer):
     def __init__(self, config: BytesConfig) -> None:
         self.config = config
         self._special = {"eos": 256} if config.end_token else {}
+        self._bytes = [bytes([value]) for value in range(256)] + [b""] * len(self._special)
 
     @classmethod
     def train(cls, texts: Iterable[str], config: BytesConfig) -> Self:
@@ -38,20 +35,5 @@ class Bytes(Tokenizer):
     def save(self, folder: Path) -> None:
         """There is nothing to write."""
 
-    @property
-    def vocab_size(self) -> int:
-        return 256 + len(self._special)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        return self._special
-
     def encode(self, text: str) -> list[int]:
         return list(self.check_text(text))
-
-    def token_bytes(self, token: int) -> bytes:
-        if 0 <= token < 256:
-            return _BYTES[token]
-        if token in self._special.values():
-            return b""
-        raise TokenizerError(f"There is no token {token}: ids are 0 to {self.vocab_size - 1}.")

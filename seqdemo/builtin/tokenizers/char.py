@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 from seqdemo.errors import DataError, TokenizerError
-from seqdemo.plugin import Tokenizer
 
 from .config import CharConfig
+from .table import TableTokenizer
 from .vocabulary import count, prepare, read_vocabulary, special_ids, write_vocabulary
 
 __all__ = ["Char"]
 
 
-class Char(Tokenizer):
+class Char(TableTokenizer):
     """Special tokens first, then the characters in code point order.
 
     Lossless over its own characters unless the config prepares the text or has ``<unk>``, which decodes to nothing.
@@ -63,14 +63,6 @@ class Char(Tokenizer):
     def save(self, folder: Path) -> None:
         write_vocabulary(folder, "characters", "".join(self._characters))
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        return self._special
-
     def encode(self, text: str) -> list[int]:
         """Ids of the text's characters.
 
@@ -94,8 +86,3 @@ class Char(Tokenizer):
             f"The character {character!r} (U+{ord(character):04X}) at position {text.index(character)} is not among "
             f"the {len(known)} of this vocabulary: {shown}. Leave it out, or train with unknown = 'unk'."
         )
-
-    def token_bytes(self, token: int) -> bytes:
-        if 0 <= token < len(self._bytes):
-            return self._bytes[token]
-        raise TokenizerError(f"There is no token {token}: ids are 0 to {self.vocab_size - 1}.")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import sentencepiece
 
-from seqdemo.errors import CheckpointError, DataError, TokenizerError
+from seqdemo.errors import CheckpointError, DataError
 from seqdemo.plugin import TextDecoder, Tokenizer
 
 from .config import LARGEST, SentencePieceConfig
+from .table import TableTokenizer
 
 __all__ = ["MODEL", "SentencePiece"]
 
@@ -33,7 +34,7 @@ _PROBE = "  a\tﬁ Ａ e\u0301  \n\u3000\u00a0b \r\n"
 """Text that a model which normalizes in any way alters."""
 
 
-class SentencePiece(Tokenizer):
+class SentencePiece(TableTokenizer):
     """SentencePiece pieces. With byte pieces and without normalization, as ``train`` makes them, lossless on any text.
 
     A model taken from a file encodes and decodes as SentencePiece itself does with it, except that an incomplete
@@ -121,14 +122,6 @@ class SentencePiece(Tokenizer):
     def save(self, folder: Path) -> None:
         (folder / MODEL).write_bytes(self._proto)
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        return self._special
-
     def encode(self, text: str) -> list[int]:
         """Ids of the text's pieces.
 
@@ -149,11 +142,6 @@ class SentencePiece(Tokenizer):
     def _pieces(self, text: str) -> list[int]:
         ids: list[int] = self._processor.encode(text)
         return ids
-
-    def token_bytes(self, token: int) -> bytes:
-        if 0 <= token < len(self._bytes):
-            return self._bytes[token]
-        raise TokenizerError(f"There is no token {token}: ids are 0 to {self.vocab_size - 1}.")
 
     def decoder(self) -> TextDecoder:
         return _PieceDecoder(self, self._manner)

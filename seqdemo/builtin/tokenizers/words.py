@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from seqdemo.errors import DataError, TokenizerError
-from seqdemo.plugin import Tokenizer
+from seqdemo.errors import DataError
 
 from .config import WordsConfig
+from .table import TableTokenizer
 from .vocabulary import count, prepare, read_vocabulary, special_ids, write_vocabulary
 
 __all__ = ["Words", "split_words"]
@@ -44,7 +44,7 @@ def split_words(text: str) -> list[str]:
     return _UNIT.findall(text)
 
 
-class Words(Tokenizer):
+class Words(TableTokenizer):
     """Special tokens first (``unk`` is 0), then the units of :func:`split_words`, the commonest first.
 
     What is lost: a unit outside the vocabulary becomes ``<unk>``, which decodes to nothing, its space included; what
@@ -84,14 +84,6 @@ class Words(Tokenizer):
     def save(self, folder: Path) -> None:
         write_vocabulary(folder, "words", self._units)
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        return self._special
-
     def encode(self, text: str) -> list[int]:
         """Ids of the text's units.
 
@@ -120,8 +112,3 @@ class Words(Tokenizer):
             if spaced is not None:
                 return [spaced]
         return [self._special["unk"]]
-
-    def token_bytes(self, token: int) -> bytes:
-        if 0 <= token < len(self._bytes):
-            return self._bytes[token]
-        raise TokenizerError(f"There is no token {token}: ids are 0 to {self.vocab_size - 1}.")
