@@ -25,6 +25,7 @@ __all__ = ["ChatTab"]
 
 _LISTENERS = 64
 _PATIENCE = 5.0
+_BEATS_PER_STATUS = 5
 _log = logging.getLogger(__name__)
 
 _TRAIN = "seqdemo train generation --model lstm --tokenizer char --data my-text.txt --out my-model"
@@ -75,9 +76,7 @@ class ChatTab:
                         html_attributes=InputHTMLAttributes(enterkeyhint="send", spellcheck=False),
                     )
                     self.send = gr.Button("Send", variant="primary", scale=0, elem_id="sd-send", min_width=88)
-                    self.stop = gr.Button(
-                        "Stop", variant="stop", scale=0, elem_id="sd-stop", min_width=88, visible=False
-                    )
+                    self.stop = gr.Button("Stop", variant="stop", scale=0, elem_id="sd-stop", min_width=88)
                 self.status = status()
             with gr.Column(elem_classes=["sd-side"]):
                 self.panel = inspector()
@@ -89,8 +88,8 @@ class ChatTab:
         # One queue for everything that streams, so that its limit counts listeners, whatever they clicked.
         streams: dict[str, Any] = {**quiet, "concurrency_id": "replies", "concurrency_limit": _LISTENERS}
         opened = [self.page, self.model, self.sampling, *self.options.components]
-        shown = [self.view, self.status, self.notice, self.panel, self.send, self.stop]
-        shown += [self.regenerate, self.undo, self.new, self.message]
+        # Few: the browser does work for each output of each update.
+        shown = [self.view, self.status, self.notice, self.message]
         held = [self.page, self.model, self.message, *self.options.components]
         # The component says when it is there: what a load event sends before that is lost now and then.
         self.view.ready(self._arrive, outputs=opened, **quiet).then(
@@ -103,7 +102,7 @@ class ChatTab:
         gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
         self.regenerate.click(self._regenerate, inputs=held, outputs=shown, **streams)
         for halted in (self.stop.click, self.view.halt):
-            halted(self._stop, inputs=self.page, outputs=self.stop, queue=False, **quiet)
+            halted(self._stop, inputs=self.page, queue=False, **quiet)
         self.undo.click(self._undo, inputs=[self.page, self.model], outputs=shown, **quiet)
         self.new.click(self._new, inputs=[self.page, self.model], outputs=shown, **quiet)
         self.view.pick(self._pick, inputs=self.page, outputs=self.panel, trigger_mode="always_last", **quiet)
@@ -174,17 +173,10 @@ class ChatTab:
         self, visitor: Visitor, name: str | None, talk: Talk | None, note: str = "", busy: bool = False
     ) -> Update:
         """Everything on show when no reply streams, or when one is about to."""
-        said = talk is not None and bool(talk.messages)
         return {
             self.view: encode(whole(talk, visitor.key, self._intro(name), busy)),
             self.status: status_view(talk, self._loader.loaded(name) if name else None),
             self.notice: note,
-            self.panel: token_view(None),
-            self.send: gr.Button(visible=not busy, interactive=name is not None),
-            self.stop: gr.Button(visible=busy, interactive=True),
-            self.regenerate: gr.Button(interactive=said and not busy),
-            self.undo: gr.Button(interactive=said and not busy),
-            self.new: gr.Button(interactive=said and not busy),
         }
 
     async def _open(self, page: str, name: str | None) -> AsyncIterator[Update]:
@@ -246,27 +238,24 @@ class ChatTab:
             window = Window(talk)
             first = self._scene(visitor, name, talk, busy=True)
             yield first if keep else {**first, self.message: ""}
+            beats = 0
             async for _ in pulses(reply):
                 finished = reply.finished
                 if visitor.talk is not talk:
                     return
-                yield {
-                    self.view: encode(window.update(finished)),
-                    self.status: status_view(talk, self._loader.loaded(name)),
-                }
-            yield {
-                self.notice: self._explained(reply.error) if reply.error is not None else "",
-                self.send: gr.Button(visible=True),
-                self.stop: gr.Button(visible=False),
-                **{button: gr.Button(interactive=True) for button in (self.regenerate, self.undo, self.new)},
-            }
+                update: Update = {self.view: encode(window.update(finished))}
+                if finished or beats % _BEATS_PER_STATUS == 0:
+                    update[self.status] = status_view(talk, self._loader.loaded(name))
+                if finished:
+                    update[self.notice] = self._explained(reply.error) if reply.error is not None else ""
+                beats += 1
+                yield update
         finally:
             reply.cancel()
 
-    def _stop(self, page: str) -> Any:
+    def _stop(self, page: str) -> None:
         """Stop the work itself; the reply then ends by itself on the page."""
         self._visitors.at(page).cancel()
-        return gr.Button(interactive=False)
 
     def _undo(self, page: str, name: str | None) -> Update:
         visitor = self._visitors.at(page)

@@ -21,7 +21,7 @@ from .source import Session, Stream
 
 __all__ = ["UPDATES_PER_SECOND", "Message", "Reply", "Talk", "explain", "pulses"]
 
-UPDATES_PER_SECOND = 25
+UPDATES_PER_SECOND = 20
 
 _serial = count(1)
 

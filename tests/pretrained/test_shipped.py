@@ -13,7 +13,7 @@ SHIPPED = [record for record in checkpoints() if record.source == "shipped"]
 LARGEST = 12_000_000
 
 PASSAGES = {
-    "shakespeare": "To die, to sleep;\nNo more; and by a sleep to say we end\nThe heart-ache and the thousand natural shocks",
+    "shakespeare": "To die, to sleep;\nNo more; and by a sleep to say we end\nThe heart-ache and the thousand shocks",
     "stories": "Once upon a time there was a little girl who lived with her mother in a small house near the forest.",
 }
 

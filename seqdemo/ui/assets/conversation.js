@@ -12,6 +12,8 @@ let picked = null; // {message, token, span}
 let timer = 0;
 let serial = 0; // of the newest update shown
 let resyncing = false;
+let following = true; // keep the end in sight, unless the reader has scrolled away from it
+let scrolling = false;
 let held = null; // the newest update that came meanwhile
 
 function make(name, className, text) {
@@ -116,11 +118,11 @@ function showIntro(intro) {
 function showAll(value) {
   talk = value.talk;
   messages = [];
-  unpick(false);
+  unpick(true);
   log.replaceChildren();
   if (value.intro) showIntro(value.intro);
   for (const said of value.messages) said.role === "user" ? addUser(said) : addModel(said);
-  log.scrollTop = log.scrollHeight;
+  following = true;
 }
 
 // Something was missed: fetch the whole. What comes meanwhile waits; of several updates the last one will do.
@@ -151,7 +153,6 @@ function apply(value) {
     key = value.key;
     sessionStorage.setItem("seqdemo.visitor", key);
   }
-  const following = log.scrollHeight - log.scrollTop - log.clientHeight < 120;
   if (value.kind === "all") showAll(value);
   else {
     const message = value.talk === talk ? messages[value.message] : null;
@@ -162,9 +163,21 @@ function apply(value) {
     }
   }
   busy = value.busy;
-  element.classList.toggle("sd-busy", busy);
-  if (following) log.scrollTop = log.scrollHeight;
+  // The buttons around follow from this, by style: whatever is lost on the way, they cannot disagree with what is shown.
+  document.body.classList.toggle("sd-busy", busy);
+  document.body.classList.toggle("sd-empty", messages.length === 0);
+  if (following && !scrolling) {
+    scrolling = true;
+    requestAnimationFrame(() => {
+      scrolling = false;
+      log.scrollTop = log.scrollHeight;
+    });
+  }
 }
+
+log.addEventListener("scroll", () => {
+  following = log.scrollHeight - log.scrollTop - log.clientHeight < 120;
+}, { passive: true });
 
 // --- choosing a token -------------------------------------------------------------------------------------------
 
@@ -228,6 +241,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("pagehide", () => sessionStorage.setItem("seqdemo.left", "1"));
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
+document.body.classList.add("sd-empty");
 watch("value", () => receive(props.value));
 setTimeout(() => {
   const left = sessionStorage.getItem("seqdemo.left") === "1";
