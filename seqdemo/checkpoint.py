@@ -98,6 +98,7 @@ def save(
             place.mkdir(parents=True)
             tokenizer.save(place)
         (work / CARD).write_text(card, "utf-8")
+        (work / WEIGHTS).chmod((work / CARD).stat().st_mode)  # safetensors lets only the owner read what it writes
         files = {path.relative_to(work).as_posix(): digest(path) for path in sorted(work.rglob("*")) if path.is_file()}
         manifest = Manifest(
             format=FORMAT,

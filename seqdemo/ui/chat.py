@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
 from seqdemo.errors import SeqdemoError
+from seqdemo.files import home
 from seqdemo.plugin import SamplingOptions
 
 from .controls import controls
@@ -28,7 +30,7 @@ _PATIENCE = 5.0
 _BEATS_PER_STATUS = 5
 _log = logging.getLogger(__name__)
 
-_TRAIN = "seqdemo train generation --model lstm --tokenizer char --data my-text.txt --out my-model"
+_TRAIN = "seqdemo train generation --model lstm --tokenizer char --data my-text.txt --out "
 
 Update = dict[Any, Any]
 
@@ -167,7 +169,8 @@ class ChatTab:
             return Intro("Choose a model")
         broken = [f"{one.name}: {one.problem}" for one in found.values() if one.problem]
         lines = ["No generator was found. Train one on any text, then reload this page:", *broken]
-        return Intro("Nothing to talk to yet", lines, command=_TRAIN)
+        folder = str(home() / "checkpoints" / "my-model").replace(str(Path.home()), "~", 1)
+        return Intro("Nothing to talk to yet", lines, command=_TRAIN + folder)
 
     def _scene(
         self, visitor: Visitor, name: str | None, talk: Talk | None, note: str = "", busy: bool = False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,3 +167,75 @@ def make_source() -> type[FakeSource]:
 @pytest.fixture
 def source() -> FakeSource:
     return FakeSource()
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=flags)
+        yield found
+        found.close()
+
+
+class Site:
+    """A served page, the browser's view of it, and every address it asked for."""
+
+    def __init__(self, browser: Any, url: str, source: Any) -> None:
+        self.browser, self.url, self.source = browser, url, source
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self._contexts: list[Any] = []
+
+    def context(self, **options: Any) -> Any:
+        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context.set_default_timeout(60_000)
+        context.on("request", lambda request: self.requests.append(request.url))
+        self._contexts.append(context)
+        return context
+
+    def open(self, context: Any = None, **options: Any) -> Any:
+        page = (context or self.context(**options)).new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(self.url)
+        page.wait_for_selector(".sd-intro")
+        page.wait_for_selector("#sd-status dd")
+        return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[str, FakeSource]]:
+    from seqdemo.ui import serve
+
+    source = FakeSource()
+    demo = serve(port=_free_port(), source=source)
+    yield demo.local_url, source
+    demo.close(verbose=False)
+
+
+@pytest.fixture
+def site(browser: Any, served: tuple[str, FakeSource]) -> Iterator[Site]:
+    url, source = served
+    vars(source).update(vars(FakeSource()))
+    found = Site(browser, url, source)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    return _free_port
