@@ -97,7 +97,7 @@ def test_the_python_of_the_first_page(
 
 def test_commands_of_the_first_page() -> None:
     """The shell examples run on the shipped checkpoints."""
-    (code,) = [code for code in blocks("README.md", "sh") if "seqdemo generate" in code]
+    (code,) = [code for code in blocks("README.md", "sh") if "seqdemo chat" in code]
     for line in code.strip().splitlines():
         if " chat " in line:
             continue

@@ -35,7 +35,7 @@ def test_size_and_card(record: CheckpointRecord) -> None:
     assert pipe.manifest.metrics["loss"] > 0
     for part in ("## Data", "## Licence", "## Metrics", "seqdemo train --preset", "SHA-256", pipe.manifest.license):
         assert part in pipe.card, part
-    assert f"{pipe.manifest.metrics['loss']:.4f}"[:5] in pipe.card
+    assert str(pipe.manifest.metrics["loss"])[:5] in pipe.card
     assert str(Path.home()) not in pipe.card
 
 
