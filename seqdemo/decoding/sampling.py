@@ -45,7 +45,7 @@ class Choice:
         id: token id.
         logprob: natural log-probability under the model, before any rule.
         entropy: of the model's distribution before any rule, in nats.
-        candidates: the likeliest tokens under the model, best first.
+        candidates: the likeliest tokens under the model, best first; then the chosen one, if it is not among them.
     """
 
     id: int
@@ -163,7 +163,10 @@ def choose(
     total = float(odds.sum(dtype=np.float64))
     mean = float((odds * np.maximum(shifted, _FLOOR)).sum(dtype=np.float64)) / total
     candidates = []
-    for token in _ranked(logits, options.alternatives).tolist() if options.alternatives else ():
+    reported = _ranked(logits, options.alternatives).tolist() if options.alternatives else []
+    if reported and chosen not in reported:
+        reported.append(chosen)
+    for token in reported:
         at = int(np.searchsorted(ids, token))
         kept = at < len(ids) and ids[at] == token
         candidates.append(Candidate(token, float(odds[token]) / total, float(probabilities[at]) if kept else 0.0))

@@ -27,8 +27,6 @@ def inspector() -> gr.HTML:
 
 
 def _percent(value: float) -> str:
-    if math.isnan(value):
-        return "?"
     if value <= 0:
         return "0 %"
     if value < 0.0005:
@@ -37,7 +35,7 @@ def _percent(value: float) -> str:
 
 
 def _bar(kind: str, value: float) -> Markup:
-    width = f"width:{0.0 if math.isnan(value) else 100 * min(max(value, 0.0), 1.0):.2f}%"
+    width = f"width:{100 * min(max(value, 0.0), 1.0):.2f}%"
     track = element(
         "span", element("span", class_=f"sd-bar {kind}", style=width), class_="sd-track", aria_hidden="true"
     )
@@ -51,15 +49,6 @@ def _row(alternative: Alternative, chosen: bool) -> Markup:
     return element(
         "tr", head, _bar("sd-raw", alternative.raw), _bar("sd-ruled", alternative.ruled), class_="sd-chosen" * chosen
     )
-
-
-def _candidates(token: Token) -> list[Alternative]:
-    """The alternatives, and the chosen token where it is not among them."""
-    found = list(token.alternatives)
-    if found and all(one.id != token.id for one in found):
-        # After the rules its probability is not reported; it was chosen, so no rule removed it.
-        found.append(Alternative(token.id, token.text, math.exp(token.logprob), math.nan))
-    return found
 
 
 def token_view(token: Token | None) -> Markup:
@@ -87,7 +76,7 @@ def token_view(token: Token | None) -> Markup:
         element("header", title, element("div", *buttons, class_="sd-steps")),
         element("dl", *pairs, class_="sd-facts"),
     ]
-    rows = [_row(one, one.id == token.id) for one in _candidates(token)]
+    rows = [_row(one, one.id == token.id) for one in token.alternatives]
     if rows:
         caption = element("caption", "Likeliest tokens here", class_="sd-hidden")
         heads = [element("th", text, scope="col") for text in ("token", "model", "after rules")]
