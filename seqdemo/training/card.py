@@ -48,6 +48,7 @@ def write(
         "",
         "```python",
         "import seqdemo",
+        "",
         f'pipe = seqdemo.load("{name}")',
         "```",
         "",

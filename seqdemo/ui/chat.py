@@ -107,7 +107,7 @@ class ChatTab:
             halted(self._stop, inputs=self.page, queue=False, **quiet)
         self.undo.click(self._undo, inputs=[self.page, self.model], outputs=shown, **quiet)
         self.new.click(self._new, inputs=[self.page, self.model], outputs=shown, **quiet)
-        self.view.pick(self._pick, inputs=self.page, outputs=self.panel, trigger_mode="always_last", **quiet)
+        self.view.pick(self._pick, inputs=self.page, outputs=self.panel, trigger_mode="multiple", **quiet)
         self.view.unpick(self._unpick, outputs=self.panel, **quiet)
         self.view.example(self._take, outputs=self.message, **quiet)
         seed = next(option.component for option in self.options if option.name == "seed")
@@ -286,7 +286,10 @@ class ChatTab:
     # --- looking inside -----------------------------------------------------------------------------------------
 
     def _pick(self, page: str, event: gr.EventData) -> Any:
-        talk = self._visitors.at(page).talk
+        visitor = self._visitors.at(page)
+        if not visitor.newest(float(event.at)):
+            return gr.skip()
+        talk = visitor.talk
         return token_view(talk.token(int(event.message), int(event.token)) if talk is not None else None)
 
     def _unpick(self) -> Any:

@@ -33,7 +33,16 @@ class Visitor:
         self.pages: set[str] = set()
         self.open: set[str] = set()
         self._name: str | None = None
+        self._latest = 0.0
         self._lock = RLock()
+
+    def newest(self, moment: float) -> bool:
+        """Whether a choice made at a moment is the latest one heard of; an overtaken one must not be shown."""
+        with self._lock:
+            if moment < self._latest:
+                return False
+            self._latest = moment
+            return True
 
     def turn_to(self, name: str | None) -> Talk | None:
         """Look at the conversation with a checkpoint, if there is one. A reply elsewhere is stopped."""

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from seqdemo.cli import main
 from seqdemo.cli.training import _files
+from seqdemo.training.presets import PRESETS
 
 SMALL = [
     "--hidden",
@@ -91,7 +92,7 @@ def test_a_preset_gives_way_to_flags(text: Path, tmp_path: Path) -> None:
     result = seqdemo("train", "--preset", "shakespeare-3min", "--data", text, "--out", out, *SMALL)
     assert result.exit_code == 0, result.output
     choices = json.loads((out / "training" / "run.json").read_text())["choices"]
-    assert choices["training"]["max_seconds"] == 180.0
+    assert choices["training"]["max_seconds"] == PRESETS["shakespeare-3min"].training["max_seconds"]
     assert choices["training"]["batch_size"] == 4
     assert choices["models"]["decoder"]["config"]["hidden_size"] == 12
 

@@ -189,7 +189,7 @@ function pick(message, token, later) {
   span.classList.add("sd-picked");
   span.scrollIntoView({ block: "nearest" });
   clearTimeout(timer);
-  timer = setTimeout(() => trigger("pick", { message, token }), later ? 120 : 0);
+  timer = setTimeout(() => trigger("pick", { message, token, at: performance.timeOrigin + performance.now() }), later ? 120 : 0);
 }
 
 function unpick(tell) {
