@@ -13,7 +13,7 @@ model in one piece. Later editions use 1,024 windows of 32 steps and 32 units in
 every window blank: the textbook side shuffles windows as the book does, seqdemo keeps them in the text's order.
 
 Both sides start from the same weights (seqdemo's fresh ones, copied), take turns to go first, and see the same
-number of tokens. Only seqdemo writes checkpoints, ten of them: seconds count that, tokens per second do not, and the
+number of tokens. Only seqdemo writes a checkpoint, at the end: seconds count that, tokens per second do not, and the
 table names the part. ``--json`` has every repetition.
 """
 
