@@ -82,10 +82,10 @@ def test_the_panel_about_a_token_shows_both_probabilities() -> None:
 
 
 def test_a_chosen_token_below_the_alternatives_is_listed_too() -> None:
-    """The token that was taken is always in the table."""
-    found = read(token_view(_token(alternatives=(Alternative(1, "a", 0.5, 0.75),))))
+    """The token that was taken, which decoding reports last when it is not among the likeliest, is marked there."""
+    found = read(token_view(_token(alternatives=(Alternative(1, "a", 0.5, 0.75), Alternative(3, NASTY, 0.25, 0.125)))))
     assert found.tags.count("tr") == 3
-    assert "chosen" in found.text
+    assert found.text.index("50.0 %") < found.text.index("chosen") < found.text.index("12.5 %")
 
 
 def test_no_alternatives_are_said_to_be_missing() -> None:
