@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .devices import resolve_dtype
 from .errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from .files import write_atomic, write_folder
 from .manager import manager
@@ -25,7 +26,6 @@ from .version import installed_version
 __all__ = ["Loaded", "load", "locate", "save", "write_card"]
 
 CARD = "README.md"
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,11 @@ def save(
         ConfigError: an unknown dtype.
         SeqdemoError: the disk is full or cannot be written.
     """
-    if dtype not in _DTYPES:
-        raise ConfigError(f"dtype = {dtype!r} is not accepted for a checkpoint: use one of {', '.join(_DTYPES)}.")
+    on_disk = resolve_dtype(dtype)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder} exists and is not a checkpoint; it is left alone. Name another folder.")
     own = dict(_unique(parts.head))
-    tensors = {
-        name: _on_disk((weights or {}).get(name, tensor).detach(), _DTYPES[dtype]) for name, tensor in own.items()
-    }
+    tensors = {name: _on_disk((weights or {}).get(name, tensor).detach(), on_disk) for name, tensor in own.items()}
     with write_folder(folder) as work:
         try:
             save_file(tensors, work / WEIGHTS)

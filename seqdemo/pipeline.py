@@ -234,9 +234,9 @@ class Pipeline:
             raise TokenizerError("There is nothing to score: the text is empty.")
         logprobs: list[float] = []
         context, state = engine(self._device).run(lambda: head.start([{"text": ""}]))
-        state = engine(self._device).run(lambda: self._read(head, head.prompt({"text": ""}), state, context)[1])
-        # The distribution of a chunk's first token comes with the state before it: read one token less, one ahead.
-        first = engine(self._device).run(lambda: head.next(self._ids([]), state, context).logits)
+        # The distribution of a chunk's first token comes with the state before it.
+        begun = engine(self._device).run(lambda: head.next(self._ids(head.prompt({"text": ""})), state, context))
+        first, state = begun.logits, begun.state
         for start in range(0, len(ids), _SCORE_CHUNK):
             chunk = ids[start : start + _SCORE_CHUNK]
 

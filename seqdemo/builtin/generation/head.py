@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqdemo.errors import ConfigError
+from seqdemo.errors import ConfigError, TokenizerError
 from seqdemo.plugin import (
     Batch,
     Context,
@@ -70,7 +70,7 @@ class GenerationHead(TokenHead):
             nn.init.normal_(self.embedding.weight, std=width**-0.5 if config.tie_weights else 1.0)
         if config.tie_weights and self.embedding is not None:
             self.output.weight = self.embedding.weight
-        if not (0 < config.turn_template.count("{message}") < 2):
+        if config.turn_template.count("{message}") != 1:
             raise ConfigError(f"turn_template = {config.turn_template!r} must hold {{message}} once.")
 
     # --- data ---------------------------------------------------------------------------------------------------
@@ -119,8 +119,6 @@ class GenerationHead(TokenHead):
         return [0]
 
     def _try_encode(self, text: str) -> list[int]:
-        from seqdemo.errors import TokenizerError
-
         unknown = self.tokenizer.special_tokens.get("unk")
         try:
             ids = self.tokenizer.encode(text)
