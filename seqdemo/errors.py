@@ -17,7 +17,9 @@ __all__ = [
     "PluginError",
     "SeqdemoError",
     "SessionError",
+    "StaleError",
     "StateError",
+    "StoreError",
     "TokenizerError",
     "UnknownNameError",
 ]
@@ -53,6 +55,14 @@ class CheckpointError(SeqdemoError):
 
 class SessionError(SeqdemoError):
     """A session cannot do what was asked where it stands."""
+
+
+class StoreError(SeqdemoError):
+    """The place where conversations are kept cannot be read or written."""
+
+
+class StaleError(StoreError):
+    """A conversation was changed elsewhere since it was read; nothing was overwritten."""
 
 
 class DeviceError(SeqdemoError):

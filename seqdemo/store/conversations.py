@@ -1,0 +1,329 @@
+"""Conversations in the database: append-only, each known to one visitor."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seqdemo.errors import SessionError, StaleError, StoreError
+from seqdemo.plugin import Done, Token
+
+from .database import Database
+from .records import (
+    Conversation,
+    Node,
+    Reply,
+    pack_done,
+    pack_ids,
+    pack_tokens,
+    unpack_done,
+    unpack_ids,
+    unpack_tokens,
+)
+
+__all__ = ["Conversations", "Summary"]
+
+_TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A conversation as a list shows it.
+
+    Attributes:
+        id, title, checkpoint, pinned: its own.
+        changed: seconds since 1970.
+        messages: how many it holds, all versions counted.
+        found: the piece of text that was searched for, or empty.
+    """
+
+    id: str
+    title: str
+    checkpoint: str
+    pinned: bool
+    changed: float
+    messages: int
+    found: str = ""
+
+
+class Conversations:
+    """What visitors said and were told. Nothing that was said is ever changed; what is deleted is hidden first.
+
+    Every method takes the visitor: what belongs to another one is as if it were not there. Writers name the revision
+    they know, and are refused when the conversation has gone on without them.
+
+    Args:
+        database: where.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self._clock = clock
+
+    # --- the list -----------------------------------------------------------------------------------------------
+
+    def create(
+        self, visitor: str, checkpoint: str, fingerprint: str, defaults: Mapping[str, Any], title: str = ""
+    ) -> str:
+        """Begin a conversation; its id."""
+        new, now = secrets.token_hex(12), self._clock()
+        with self.database.write() as run:
+            run.execute(
+                "INSERT INTO conversations (id, visitor, title, checkpoint, fingerprint, defaults, created, changed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (new, visitor, _one_line(title), checkpoint, fingerprint, json.dumps(dict(defaults)), now, now),
+            )
+        return new
+
+    def summaries(self, visitor: str, query: str = "", limit: int = 200) -> list[Summary]:
+        """A visitor's conversations, pinned ones first, then the last changed; all that hold every word of a query."""
+        words = query.split()
+        inside = "EXISTS (SELECT 1 FROM nodes n WHERE n.conversation = c.id AND n.text LIKE ? ESCAPE '\\')"
+        matches = "".join(f" AND (c.title LIKE ? ESCAPE '\\' OR {inside})" for _ in words)
+        patterns = [f"%{_escaped(word)}%" for word in words for _ in range(2)]
+        with self.database.read() as run:
+            rows = run.execute(
+                "SELECT c.id, c.title, c.checkpoint, c.pinned, c.changed, "
+                "(SELECT count(*) FROM nodes n WHERE n.conversation = c.id) FROM conversations c "
+                f"WHERE c.visitor = ? AND c.deleted IS NULL{matches} "
+                "ORDER BY c.pinned DESC, c.changed DESC, c.rowid DESC LIMIT ?",
+                (visitor, *patterns, limit),
+            ).fetchall()
+            return [
+                Summary(id, title, checkpoint, bool(pinned), changed, messages, self._found(run, id, words))
+                for id, title, checkpoint, pinned, changed, messages in rows
+            ]
+
+    def _found(self, run: sqlite3.Connection, conversation: str, words: Sequence[str]) -> str:
+        for word in words:
+            row = run.execute(
+                "SELECT text FROM nodes WHERE conversation = ? AND text LIKE ? ESCAPE '\\' ORDER BY id LIMIT 1",
+                (conversation, f"%{_escaped(word)}%"),
+            ).fetchone()
+            if row is not None:
+                return _around(row[0], word)
+        return ""
+
+    def rename(self, visitor: str, conversation: str, title: str) -> None:
+        """Give it another title.
+
+        Raises:
+            SessionError: the title is empty, or there is no such conversation.
+        """
+        if not _one_line(title):
+            raise SessionError("A conversation's title cannot be empty.")
+        self._set(visitor, conversation, "title = ?", _one_line(title))
+
+    def pin(self, visitor: str, conversation: str, pinned: bool) -> None:
+        """Keep it on top of the list, or no longer."""
+        self._set(visitor, conversation, "pinned = ?", int(pinned))
+
+    def delete(self, visitor: str, conversation: str) -> None:
+        """Hide it; :meth:`restore` undoes that."""
+        self._set(visitor, conversation, "deleted = ?", self._clock())
+
+    def restore(self, visitor: str, conversation: str) -> None:
+        """Show what was hidden again."""
+        self._set(visitor, conversation, "deleted = ?", None, hidden=True)
+
+    def purge(self, visitor: str, conversation: str) -> None:
+        """Delete it for good: every row of it. Its snapshots' files are :meth:`Snapshots.purge`'s."""
+        with self.database.write() as run:
+            gone = run.execute("DELETE FROM conversations WHERE id = ? AND visitor = ?", (conversation, visitor))
+            if gone.rowcount == 0:
+                raise _unknown(conversation)
+        self.database.forget()
+
+    def _set(self, visitor: str, conversation: str, what: str, value: Any, hidden: bool = False) -> None:
+        shown = "" if hidden else " AND deleted IS NULL"
+        with self.database.write() as run:
+            done = run.execute(
+                f"UPDATE conversations SET {what} WHERE id = ? AND visitor = ?{shown}", (value, conversation, visitor)
+            )
+            if done.rowcount == 0:
+                raise _unknown(conversation)
+
+    # --- one conversation ---------------------------------------------------------------------------------------
+
+    def read(self, visitor: str, conversation: str) -> Conversation:
+        """All of it. A reply that a killed process left unfinished has what was written of it, and no ``done``.
+
+        Raises:
+            SessionError: there is none.
+            StoreError: what is stored is damaged.
+        """
+        with self.database.read() as run:
+            row = run.execute(
+                "SELECT title, checkpoint, fingerprint, defaults, here_node, here_tokens, revision FROM conversations "
+                "WHERE id = ? AND visitor = ? AND deleted IS NULL",
+                (conversation, visitor),
+            ).fetchone()
+            if row is None:
+                raise _unknown(conversation)
+            nodes = run.execute(
+                "SELECT id, parent_node, parent_tokens, start, role, text, ids, options, done, closed FROM nodes "
+                "WHERE conversation = ? ORDER BY id",
+                (conversation,),
+            ).fetchall()
+            events: dict[int, list[Token]] = {}
+            for node, data in run.execute(
+                "SELECT node, data FROM events WHERE conversation = ? ORDER BY node, start", (conversation,)
+            ):
+                events.setdefault(node, []).extend(unpack_tokens(data))
+        title, checkpoint, fingerprint, defaults, here_node, here_tokens, revision = row
+        made = [_node(node, tuple(events.get(node[0], ()))) for node in nodes]
+        kept = tuple(node for node in made if node.role == "user" or node.ids)
+        return Conversation(
+            conversation,
+            visitor,
+            title,
+            checkpoint,
+            fingerprint,
+            json.loads(defaults),
+            (here_node, here_tokens),
+            revision,
+            kept,
+        )
+
+    def say(self, visitor: str, conversation: str, revision: int, node: Node) -> int:
+        """Write a message down and stand at its end; the new revision. The first one gives an untitled one its title.
+
+        Raises:
+            StaleError: it was changed elsewhere since ``revision``.
+        """
+        with self.database.write() as run:
+            self._insert(run, conversation, node)
+            run.execute(
+                "UPDATE conversations SET title = ? WHERE id = ? AND title = ''", (_one_line(node.text), conversation)
+            )
+            return self._advance(run, visitor, conversation, revision, (node.id, len(node.ids)))
+
+    def begin(self, visitor: str, conversation: str, revision: int, reply: Reply) -> int:
+        """Make room for a reply that is about to stream; the new revision."""
+        with self.database.write() as run:
+            self._insert(run, conversation, reply)
+            return self._advance(run, visitor, conversation, revision, None)
+
+    def append(self, conversation: str, node: int, start: int, tokens: Sequence[Token]) -> None:
+        """Write down tokens ``start …`` of a reply that streams."""
+        text = "".join(token.text for token in tokens)
+        with self.database.write() as run:
+            run.execute(
+                "INSERT OR REPLACE INTO events (conversation, node, start, text, data) VALUES (?, ?, ?, ?, ?)",
+                (conversation, node, start, text, pack_tokens(tokens)),
+            )
+
+    def end(self, conversation: str, node: int, text: str, done: Done, closed: bool, tokens: int) -> None:
+        """Write down how a reply ended, and stand at its end; a reply without tokens leaves no trace.
+
+        The revision stays: whoever began the reply knows it already.
+        """
+        with self.database.write() as run:
+            if tokens == 0:
+                run.execute("DELETE FROM nodes WHERE conversation = ? AND id = ?", (conversation, node))
+                return
+            run.execute(
+                "UPDATE nodes SET text = ?, done = ?, closed = ? WHERE conversation = ? AND id = ?",
+                (text, pack_done(done), int(closed), conversation, node),
+            )
+            run.execute(
+                "UPDATE conversations SET here_node = ?, here_tokens = ?, changed = ? WHERE id = ?",
+                (node, tokens, self._clock(), conversation),
+            )
+
+    def stand(self, visitor: str, conversation: str, revision: int, here: tuple[int, int]) -> int:
+        """Stand elsewhere; the new revision.
+
+        Raises:
+            StaleError: it was changed elsewhere since ``revision``.
+        """
+        with self.database.write() as run:
+            return self._advance(run, visitor, conversation, revision, here)
+
+    def _insert(self, run: sqlite3.Connection, conversation: str, node: Node) -> None:
+        reply = node if isinstance(node, Reply) else None
+        run.execute(
+            "INSERT INTO nodes (conversation, id, parent_node, parent_tokens, start, role, text, ids, options, done, "
+            "closed, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                conversation,
+                node.id,
+                *node.parent,
+                node.start,
+                node.role,
+                node.text,
+                b"" if reply else pack_ids(node.ids),
+                json.dumps(reply.options) if reply else None,
+                pack_done(reply.done) if reply else None,
+                int(reply.closed) if reply else 0,
+                self._clock(),
+            ),
+        )
+        if reply is not None and reply.tokens:
+            self.append(conversation, node.id, 0, reply.tokens)
+
+    def _advance(
+        self, run: sqlite3.Connection, visitor: str, conversation: str, revision: int, here: tuple[int, int] | None
+    ) -> int:
+        done = run.execute(
+            "UPDATE conversations SET revision = revision + 1, changed = ?, here_node = coalesce(?, here_node), "
+            "here_tokens = coalesce(?, here_tokens) WHERE id = ? AND visitor = ? AND deleted IS NULL AND revision = ?",
+            (self._clock(), *(here or (None, None)), conversation, visitor, revision),
+        )
+        if done.rowcount == 1:
+            return revision + 1
+        known = run.execute("SELECT deleted FROM conversations WHERE id = ? AND visitor = ?", (conversation, visitor))
+        if (row := known.fetchone()) is None or row[0] is not None:
+            raise _unknown(conversation)
+        raise StaleError("This conversation has gone on in another tab. Reload it here to see that; nothing was lost.")
+
+
+def _node(row: Sequence[Any], tokens: tuple[Token, ...]) -> Node:
+    number, parent_node, parent_tokens, start, role, text, ids, options, done, closed = row
+    parent = (parent_node, parent_tokens)
+    if role == "user":
+        return Node(number, parent, start, "user", text, unpack_ids(ids))
+    ended = unpack_done(done)
+    if [token.position for token in tokens] != list(range(start, start + len(tokens))):
+        raise StoreError(f"Tokens of reply {number} are missing in the database.")
+    said = text if ended is not None else "".join(token.text for token in tokens)
+    return Reply(
+        number,
+        parent,
+        start,
+        "reply",
+        said,
+        tuple(token.id for token in tokens),
+        tokens,
+        json.loads(options) if options else {},
+        ended,
+        bool(closed),
+    )
+
+
+def _unknown(conversation: str) -> SessionError:
+    return SessionError(f"There is no conversation {conversation!r} here: it was deleted, or belongs to someone else.")
+
+
+def _one_line(text: str) -> str:
+    """A text as a title: one line, not too long."""
+    line = " ".join(text[: 20 * _TITLE].split())
+    return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"
+
+
+def _escaped(word: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", word)
+
+
+def _around(text: str, word: str, width: int = 40) -> str:
+    """The place in a text where a word stands, with what is left and right of it."""
+    at = max(text.lower().find(word.lower()), 0)
+    begin, end = max(at - width, 0), at + len(word) + width
+    return ("…" if begin else "") + " ".join(text[begin:end].split()) + ("…" if end < len(text) else "")
