@@ -18,9 +18,18 @@ __all__ = ["GenericStepper", "Stepper"]
 class Stepper(ABC):
     """Owns the states of its slots, in whatever layout is fastest for it; gives them out in the model's own.
 
+    One thread uses it. The engine keeps one for each pipeline with requests, and lets it go with the last of them:
+    whatever is costly to prepare is kept by whoever makes steppers.
+
     Args:
         slots: how many rows it has room for.
+
+    Attributes:
+        alike: a row's logits and state are the same bits whichever rows share the step, and wherever it stands among
+            them. Where that is so, ``exact=True`` costs nothing.
     """
+
+    alike = False
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -60,48 +69,91 @@ class Stepper(ABC):
 
     @abstractmethod
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
-        """Read one token in each active slot.
+        """Read one token in each active slot. A step that raises leaves every slot as it was.
 
         Args:
             ids: ``n`` token ids.
-            active: ``n`` different slots.
+            active: ``n`` different slots; mostly those of the step before, in the same order.
 
         Returns:
-            logits ``(n, V)`` float32, for the token after it.
+            logits ``(n, V)`` float32, for the token after it; the caller's until the next step.
         """
+
+    def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
+        """Read a piece of a prompt in the whole-sequence form, with the output layer on the last position only.
+
+        Args:
+            head: of the pipeline.
+            ids: ``(1, T)``; ``T = 0`` gives the distribution of the state as it stands.
+            state: one row, in the model's named layout; not modified.
+
+        Returns:
+            logits ``(1, V)`` float32 and the state after all tokens read.
+        """
+        logits, after, _ = head.next(ids, state, context)
+        return logits, after
 
 
 class GenericStepper(Stepper):
     """Serves every token head through ``TokenHead.next``.
 
-    Rows without context share one batched call; rows with one are read one after another, because contexts may differ
-    in length.
+    The state of the rows that step together stays as the head returned it, one batch, for as long as the same rows
+    step; all others lie in an arena, ``(slots, ...)`` for each entry. Rows with a context are read one after another,
+    because contexts may differ in length.
     """
 
     def __init__(self, head: TokenHead, slots: int, device: torch.device) -> None:
         super().__init__(slots)
         self._head = head
         self._device = device
-        self._rows: dict[int, tuple[State, Context]] = {}
+        self._arena: State = {}
+        self._contexts: dict[int, Context] = {}
+        self._live: list[int] = []
+        self._batch: State = {}
 
     def put(self, slot: int, state: State, context: Context) -> None:
-        self._rows[slot] = (state, context)
+        self._settle()
+        if not self._arena:
+            self._arena = {
+                name: row.new_empty((self.slots, *row.shape[1:]), device=self._device) for name, row in state.items()
+            }
+        for name, row in state.items():
+            self._arena[name][slot] = row[0]
+        self._contexts[slot] = context
 
     def take(self, slot: int) -> State:
+        rows, at = (self._batch, self._live.index(slot)) if slot in self._live else (self._arena, slot)
         # Outside inference mode: the copy is an ordinary tensor, fit for any later use, training included.
         with torch.inference_mode(False):
-            return verbs.clone(self._rows[slot][0])
+            return verbs.clone({name: tensor[at : at + 1] for name, tensor in rows.items()})
 
     def clear(self, slot: int) -> None:
-        self._rows.pop(slot, None)
+        self._contexts.pop(slot, None)
 
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        if len(active) > 1 and any(self._contexts[slot] for slot in active):
+            return self._singly(ids, active)
         tokens = torch.tensor(ids, dtype=torch.long, device=self._device).unsqueeze(1)
-        rows = [self._rows[slot] for slot in active]
-        if len(rows) > 1 and any(context for _, context in rows):
-            return torch.cat([self.step([token], [slot]) for token, slot in zip(ids, active, strict=True)])
-        state = rows[0][0] if len(rows) == 1 else verbs.concat([state for state, _ in rows])
-        logits, after, _ = self._head.next(tokens, state, rows[0][1])
-        for row, slot in enumerate(active):
-            self._rows[slot] = (after if len(rows) == 1 else verbs.select(after, [row]), rows[row][1])
+        if self._live != list(active):
+            self._settle()
+            self._live, self._batch = list(active), verbs.select(self._arena, active)
+        logits, self._batch, _ = self._head.next(tokens, self._batch, self._contexts[active[0]])
         return logits
+
+    def _singly(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        """One call for each row; where one raises, those before it are put back."""
+        before = {slot: self.take(slot) for slot in active}
+        try:
+            return torch.cat([self.step([token], [slot]) for token, slot in zip(ids, active, strict=True)])
+        except BaseException:
+            for slot, state in before.items():
+                self.put(slot, state, self._contexts[slot])
+            raise
+
+    def _settle(self) -> None:
+        """Write the rows that stepped together back to the arena."""
+        if self._live:
+            at = torch.tensor(self._live, device=self._device)
+            for name, tensor in self._batch.items():
+                self._arena[name].index_copy_(0, at, tensor)
+        self._live, self._batch = [], {}
