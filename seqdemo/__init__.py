@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .decoding import Session, Stream
     from .errors import SeqdemoError
     from .manager import PluginInfo
-    from .pipeline import Pipeline, Score, load, pipeline
+    from .pipeline import Pipeline, Score, count_parameters, load, pipeline
     from .plugin.events import Done, Event, Prefill, Token
     from .plugin.records import Record
     from .plugin.results import Generation
@@ -41,6 +41,7 @@ __all__ = [
     "Token",
     "__version__",
     "available",
+    "count_parameters",
     "evaluate",
     "load",
     "pipeline",
@@ -51,7 +52,7 @@ __all__ = [
 _HOMES = {
     "decoding": ("Session", "Stream"),
     "errors": ("SeqdemoError",),
-    "pipeline": ("Pipeline", "Score", "load", "pipeline"),
+    "pipeline": ("Pipeline", "Score", "count_parameters", "load", "pipeline"),
     "plugin.events": ("Done", "Event", "Prefill", "Token"),
     "plugin.results": ("Generation",),
     "training": ("evaluate", "train"),

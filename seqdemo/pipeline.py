@@ -21,7 +21,7 @@ from .plugin import Generation, Result, SamplingOptions, State, TaskHead, TokenH
 from .plugin import state as verbs
 from .plugin.config import build
 
-__all__ = ["Pipeline", "Score", "load", "pipeline"]
+__all__ = ["Pipeline", "Score", "count_parameters", "load", "pipeline"]
 
 _SCORE_CHUNK = 512
 
@@ -357,6 +357,41 @@ def pipeline(
         UnknownNameError, ConfigError, DataError: a name or value that is not accepted, or too little text.
     """
     where = resolve_device(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts = _assembled(task, model, tokenizer, texts, model_config, tokenizer_config, task_config)
+    return Pipeline(parts, device=where)
+
+
+def count_parameters(
+    task: str = "generation",
+    *,
+    model: Any = "lstm",
+    tokenizer: Any = "bytes",
+    texts: Sequence[str] = (),
+    model_config: Mapping[str, Any] | None = None,
+    tokenizer_config: Mapping[str, Any] | None = None,
+    task_config: Mapping[str, Any] | None = None,
+) -> int:
+    """How many trainable values :func:`pipeline` would make of the same arguments; no memory is taken for them.
+
+    Raises:
+        UnknownNameError, ConfigError, DataError: as ``pipeline``.
+    """
+    parts = _assembled(task, model, tokenizer, texts, model_config, tokenizer_config, task_config, "meta")
+    return sum(p.numel() for p in parts.head.parameters())
+
+
+def _assembled(
+    task: str,
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    model_config: Mapping[str, Any] | None,
+    tokenizer_config: Mapping[str, Any] | None,
+    task_config: Mapping[str, Any] | None,
+    device: str | None = None,
+) -> Parts:
     head = spec("tasks", task, task_config)
     roles = cast(Any, head.config)
     models = {
@@ -366,7 +401,4 @@ def pipeline(
         role: train_tokenizer(spec("tokenizers", name, tokenizer_config), texts)
         for role, name in by_role(roles.tokenizer_roles, tokenizer, "tokenizer").items()
     }
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        parts = assemble(head, models, tokenizers)
-    return Pipeline(parts, device=where)
+    return assemble(head, models, tokenizers, device)

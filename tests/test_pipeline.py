@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,3 +157,19 @@ def test_available() -> None:
     assert isinstance(seqdemo.available("checkpoints"), list)
     with pytest.raises(seqdemo.SeqdemoError, match="models"):
         seqdemo.available("modles")
+
+
+def test_parameters_are_counted_without_making_them(make_pipeline: Make) -> None:
+    """The count is that of the pipeline itself, shared weights once; a model of 58 GB takes no memory."""
+    for tie in (False, True):
+        chosen: dict[str, Any] = {
+            "model": "gru",
+            "tokenizer": "bytes",
+            "model_config": {"hidden_size": 12, "num_layers": 2},
+            "task_config": {"embedding_size": 12, "tie_weights": tie},
+        }
+        assert seqdemo.count_parameters(**chosen) == make_pipeline(**chosen).parameters
+    hidden, embedding, vocab = 60_000, 128, 256
+    gates = 4 * (hidden * embedding + hidden * hidden + 2 * hidden)
+    wanted = gates + vocab * embedding + vocab * hidden + vocab
+    assert seqdemo.count_parameters(model="lstm", model_config={"hidden_size": hidden}) == wanted
