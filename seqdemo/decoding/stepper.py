@@ -27,12 +27,14 @@ class Stepper(ABC):
     Attributes:
         alike: a row's logits and state are the same bits whichever rows share the step, and wherever it stands among
             them. Where that is so, ``exact=True`` costs nothing.
+        width: rows one step takes at most.
     """
 
     alike = False
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        self.width = slots
         self._free = list(range(slots - 1, -1, -1))
 
     @property

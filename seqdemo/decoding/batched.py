@@ -1,0 +1,257 @@
+"""From the logits of several rows to their next tokens: :mod:`seqdemo.decoding.sampling`, for all rows at once.
+
+The same rules in the same order, and the same number picks the same token. What a row gets depends on nothing of its
+neighbours: every sum runs over one row, in one order, however many there are.
+
+``V`` is the vocabulary size; ``n`` the number of rows; ``k`` the tokens top-k leaves, ``V`` without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqdemo.errors import PluginError
+from seqdemo.plugin import SamplingOptions
+
+__all__ = ["Chooser", "Picks", "Reported"]
+
+Floats = NDArray[Any]
+Ids = NDArray[np.int64]
+
+_FLOOR = np.float32(-1000.0)
+"""exp of it is 0; a product with it is 0 as well, where one with -inf would be NaN."""
+
+Reported = tuple[list[int], list[float], list[float]]
+"""The likeliest tokens of one row, best first, then the chosen one if it is not among them: ids, probabilities under
+the model, probabilities after the rules."""
+
+
+@dataclass(slots=True)
+class Picks:
+    """What was drawn, by row.
+
+    Attributes:
+        ids: token ids.
+        logprobs: natural log-probability under the model, before any rule.
+        entropies: of the model's distribution before any rule, in nats.
+        reported: alternatives, None for a row that wants none.
+        errors: rows nothing can be drawn for, and why; their other entries mean nothing.
+    """
+
+    ids: list[int]
+    logprobs: list[float]
+    entropies: list[float]
+    reported: list[Reported | None]
+    errors: dict[int, PluginError] = field(default_factory=dict)
+
+
+class _Facts(NamedTuple):
+    """The model's distributions: ``logits`` and ``odds`` ``(n, V)`` float32, ``total`` ``(n,)`` float64."""
+
+    logits: Floats
+    odds: Floats
+    total: Floats
+
+
+class _Group:
+    """Rows whose rules have the same form; what differs in number only is a column, ``(n, 1)``."""
+
+    def __init__(self, rows: Sequence[int], options: Sequence[SamplingOptions]) -> None:
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self.options = [options[row] for row in rows]
+        first = self.options[0]
+        self.greedy = first.temperature == 0.0
+        self.penalised = first.repetition_penalty != 1.0
+        self.top_k, self.alternatives = first.top_k, first.alternatives
+        self.nucleus, self.least = first.top_p < 1.0, first.min_p > 0.0
+        self.temperature = self._column("temperature")
+        self.top_p, self.min_p = self._column("top_p"), self._column("min_p")
+
+    @staticmethod
+    def form(one: SamplingOptions) -> tuple[Any, ...]:
+        """Equal for options that one pass serves."""
+        penalised = one.repetition_penalty != 1.0
+        return one.temperature == 0.0, one.top_k, one.top_p < 1.0, one.min_p > 0.0, penalised, one.alternatives
+
+    def _column(self, name: str) -> Floats:
+        return np.array([[getattr(one, name)] for one in self.options], dtype=np.float64)
+
+
+class Chooser:
+    """Draws the next tokens of rows that stay the same for many steps.
+
+    Args:
+        options: of each row.
+        forbidden: ids never chosen.
+    """
+
+    def __init__(self, options: Sequence[SamplingOptions], forbidden: Ids) -> None:
+        forms: dict[tuple[Any, ...], list[int]] = {}
+        for row, one in enumerate(options):
+            forms.setdefault(_Group.form(one), []).append(row)
+        self._groups = [_Group(rows, options) for rows in forms.values()]
+        self._forbidden = forbidden
+
+    def __call__(self, logits: Floats, numbers: Sequence[float], recent: Sequence[Sequence[int]]) -> Picks:
+        """Draw a token for each row.
+
+        Args:
+            logits: ``(n, V)`` float32, not modified.
+            numbers: one for each row, in [0, 1).
+            recent: ids read and written, oldest first, of each row.
+        """
+        count = len(logits)
+        top = logits.max(axis=1)
+        errors: dict[int, PluginError] = {}
+        sound = np.isfinite(top)
+        if not sound.all():
+            for row in np.flatnonzero(~sound).tolist():
+                errors[row] = _no_choice() if top[row] == -np.inf else _not_numbers()
+            logits = np.where(sound[:, None], logits, np.float32(0.0))
+            top = np.where(sound, top, np.float32(0.0))
+        shifted = logits - top[:, None]
+        odds = np.exp(shifted)
+        total = odds.sum(axis=1, dtype=np.float64)
+        mean = np.multiply(odds, np.maximum(shifted, _FLOOR)).sum(axis=1, dtype=np.float64) / total
+        log_total = np.log(total)
+        ids = np.zeros(count, dtype=np.int64)
+        reported: list[Reported | None] = [None] * count
+        drawn = np.asarray(numbers)[:, None]
+        for group in self._groups:
+            rows = group.rows
+            whole = len(rows) == count
+            facts = _Facts(logits, odds, total) if whole else _Facts(logits[rows], odds[rows], total[rows])
+            seen = recent if whole else [recent[row] for row in rows]
+            chosen = self._draw(group, facts, drawn if whole else drawn[rows], seen, errors)
+            ids[rows] = chosen[0]
+            for row, found in zip(rows.tolist(), chosen[1], strict=False):
+                reported[row] = found
+        logprobs = shifted[np.arange(count), ids] - log_total
+        entropies = np.maximum(log_total - mean, 0.0)
+        return Picks(ids.tolist(), logprobs.tolist(), entropies.tolist(), reported, errors)
+
+    def _draw(
+        self, group: _Group, facts: _Facts, numbers: Floats, recent: Sequence[Sequence[int]], errors: dict[int, Any]
+    ) -> tuple[Ids, list[Reported]]:
+        scores = facts.logits
+        if group.penalised:
+            scores = scores.astype(np.float64)
+            for row, (one, ids) in enumerate(zip(group.options, recent, strict=True)):
+                _penalise(scores[row], ids, one)
+        if len(self._forbidden):
+            scores = scores if group.penalised else scores.copy()
+            scores[:, self._forbidden] = -np.inf
+        best = scores.max(axis=1)
+        if not np.isfinite(best).all():
+            for row in np.flatnonzero(best == -np.inf).tolist():
+                errors.setdefault(int(group.rows[row]), _no_choice())
+            scores = np.where((best == -np.inf)[:, None], 0.0, scores)
+            best = scores.max(axis=1)
+        if group.greedy:
+            chosen = scores.argmax(axis=1)
+            return chosen, _report(group, facts, chosen, None, scores)
+        columns = _largest(scores, group.top_k) if 0 < group.top_k < scores.shape[1] else None
+        kept = scores if columns is None else np.take_along_axis(scores, columns, axis=1)
+        with np.errstate(over="ignore"):
+            weights = np.exp((kept.astype(np.float64) - best[:, None]) / group.temperature)
+        if group.nucleus:
+            weights *= _nucleus(weights, group.top_p * weights.sum(axis=1, keepdims=True))
+        if group.least:
+            weights *= weights >= group.min_p * weights.max(axis=1, keepdims=True)
+        mass = np.cumsum(weights, axis=1)
+        # Counting "<=" steps over tokens of weight 0; rounding may leave the last sum a little below the number.
+        index = (mass <= numbers * mass[:, -1:]).sum(axis=1)
+        last = weights.shape[1] - 1 - (weights[:, ::-1] > 0.0).argmax(axis=1)
+        index = np.minimum(index, last)
+        chosen = index if columns is None else columns[np.arange(len(index)), index]
+        return chosen, _report(group, facts, chosen, columns, weights)
+
+
+def _penalise(scores: Floats, recent: Sequence[int], options: SamplingOptions) -> None:
+    """Repetition penalty on one row, in place (Keskar et al. 2019, eq. 1, with the sign of the score considered)."""
+    seen = list(recent)[-options.repetition_window :] if options.repetition_window else []
+    if seen:
+        at = np.unique(np.asarray(seen, dtype=np.int64))
+        old = scores[at]
+        with np.errstate(over="ignore"):
+            new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
+        scores[at] = np.minimum(new, np.finfo(np.float64).max)
+
+
+def _largest(values: Floats, k: int) -> Ids:
+    """Columns of each row's k largest values, ascending, ``(n, k)``; among equals the lower column wins."""
+    size = values.shape[1]
+    if k >= size:
+        return np.broadcast_to(np.arange(size), values.shape)
+    bar = np.partition(values, size - k, axis=1)[:, size - k, None]
+    chosen = values >= bar
+    for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > k).tolist():
+        level = np.flatnonzero(values[row] == bar[row])
+        above = int(np.count_nonzero(values[row] > bar[row]))
+        chosen[row, level[k - above :]] = False
+    return np.nonzero(chosen)[1].reshape(-1, k)
+
+
+def _ranked(values: Floats, k: int) -> tuple[Ids, Floats]:
+    """Columns and values of each row's k largest, largest first; among equals the lower column comes first."""
+    columns = _largest(values, k)
+    found = np.take_along_axis(values, columns, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+def _nucleus(weights: Floats, enough: Floats, width: int = 64) -> NDArray[np.bool_]:
+    """True at each row's fewest largest weights that make up at least ``enough`` ``(n, 1)``."""
+    columns, best = _ranked(weights, min(width, weights.shape[1]))
+    mass = np.cumsum(best, axis=1)
+    short = (mass[:, -1:] < enough)[:, 0]
+    kept = np.zeros(weights.shape, dtype=np.bool_)
+    # A token is needed while those before it are not enough.
+    needed = np.concatenate([np.ones_like(enough, dtype=np.bool_), mass[:, :-1] < enough], axis=1)
+    np.put_along_axis(kept, columns, needed, axis=1)
+    if width < weights.shape[1] and short.any():
+        kept[short] = _nucleus(weights[short], enough[short], width * 8)
+    return kept
+
+
+def _report(group: _Group, facts: _Facts, chosen: Ids, columns: Ids | None, weights: Floats) -> list[Reported]:
+    """Alternatives of each row, ``[]`` if none are wanted.
+
+    Args:
+        columns: ``(n, k)``, which tokens the weights belong to; None: all.
+        weights: ``(n, k)`` after the rules, of any sum.
+    """
+    if not group.alternatives:
+        return []
+    likely, _ = _ranked(facts.logits, min(group.alternatives, facts.logits.shape[1]))
+    likely = np.concatenate([likely, chosen[:, None]], axis=1)
+    raw = np.take_along_axis(facts.odds, likely, axis=1) / facts.total[:, None]
+    if group.greedy:
+        ruled = (likely == chosen[:, None]).astype(np.float64)
+    elif columns is None:
+        ruled = np.take_along_axis(weights, likely, axis=1) / weights.sum(axis=1, keepdims=True)
+    else:
+        place = (columns[:, None, :] == likely[:, :, None]) * weights[:, None, :]
+        ruled = place.sum(axis=2) / weights.sum(axis=1, keepdims=True)
+    found: list[Reported] = []
+    for ids, under_model, after_rules in zip(likely.tolist(), raw.tolist(), ruled.tolist(), strict=True):
+        if ids[-1] in ids[:-1]:
+            del ids[-1], under_model[-1], after_rules[-1]
+        found.append((ids, under_model, after_rules))
+    return found
+
+
+def _not_numbers() -> PluginError:
+    return PluginError(
+        "The model gave logits that are not numbers (NaN or infinity). Its weights or the state it goes on from "
+        "are damaged: load the checkpoint again, or train it with a smaller learning rate."
+    )
+
+
+def _no_choice() -> PluginError:
+    return PluginError("The model leaves no token to choose: each one is forbidden or has probability 0.")
