@@ -1,0 +1,32 @@
+"""minGRU (Feng et al., "Were RNNs All We Needed?", 2024, section 3.1)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from seqdemo.plugin import Trace
+
+from .minimal import MinimalCell, MinimalModel
+
+__all__ = ["MinGRU", "MinGRUCell"]
+
+
+class MinGRUCell(MinimalCell):
+    """``z = σ(W_z x)``, ``v = W_v x``, ``h' = (1 - z) ⊙ h + z ⊙ v``, with biases (section 3.1.3).
+
+    Trace: gate ``z`` in (0, 1), candidate ``v``, ``h``.
+    """
+
+    projections = 2
+
+    def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:
+        z, v = projected[0].sigmoid(), projected[1]
+        return 1 - z, z * v, {"z": z, "v": v}
+
+
+class MinGRU(MinimalModel):
+    """minGRU in residual blocks."""
+
+    cell: ClassVar[type[MinimalCell]] = MinGRUCell

@@ -1,0 +1,38 @@
+"""minLSTM (Feng et al., "Were RNNs All We Needed?", 2024, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqdemo.plugin import Trace
+
+from .minimal import MinimalCell, MinimalModel
+
+__all__ = ["MinLSTM", "MinLSTMCell"]
+
+
+class MinLSTMCell(MinimalCell):
+    """``f = σ(W_f x)``, ``i = σ(W_i x)``, ``v = W_v x``, with biases; then (section 3.2.3)
+
+    ``h' = f / (f + i) ⊙ h + i / (f + i) ⊙ v``.
+
+    Trace: ``f`` and ``i`` in (0, 1), here after scaling, so that they sum to one; candidate ``v``, ``h``.
+    """
+
+    projections = 3
+
+    def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:
+        forget, write, v = projected
+        # f / (f + i) = σ(log f - log i): both gates may be too small for a quotient.
+        f = (F.logsigmoid(forget) - F.logsigmoid(write)).sigmoid()
+        i = 1 - f
+        return f, i * v, {"f": f, "i": i, "v": v}
+
+
+class MinLSTM(MinimalModel):
+    """minLSTM in residual blocks."""
+
+    cell: ClassVar[type[MinimalCell]] = MinLSTMCell
