@@ -16,14 +16,20 @@ import pluggy
 from .discovery import HEAVY, Problem, Source, heavy_loaded, isolated
 from .errors import ContractError, PluginError
 from .plugin import hooks
-from .plugin.records import ModelRecord, Record, TaskRecord, TokenizerRecord
+from .plugin.records import LoaderRecord, ModelRecord, Record, TaskRecord, TokenizerRecord
 
 __all__ = ["KINDS", "Announced", "announced", "heavy_names"]
 
-KINDS: Mapping[str, type[Record]] = {"tokenizers": TokenizerRecord, "models": ModelRecord, "tasks": TaskRecord}
-"""Kinds of records, each announced through the hook ``seqdemo_<kind>``."""
+KINDS: Mapping[str, type[Record]] = {
+    "tokenizers": TokenizerRecord,
+    "models": ModelRecord,
+    "tasks": TaskRecord,
+    "loaders": LoaderRecord,
+}
+"""Kinds of records, each announced through a hook of its own."""
 
-_HOOKS = tuple(f"seqdemo_{kind}" for kind in KINDS)
+_HOOK = {kind: f"seqdemo_{kind}" for kind in KINDS} | {"loaders": "seqdemo_checkpoints"}
+_HOOKS = tuple(_HOOK.values())
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MOST_RECORDS = 1000
@@ -125,7 +131,7 @@ def _renamed(path: str, alias: tuple[str, str]) -> str:
 
 def _read(kind: str, answer: Any, into: Announced) -> None:
     """Take what a hook returned, one record after the other, so that a later mistake keeps the earlier ones."""
-    hook, wanted = f"seqdemo_{kind}", KINDS[kind].__name__
+    hook, wanted = _HOOK[kind], KINDS[kind].__name__
     if isinstance(answer, (str, bytes, Mapping, Record)) or not isinstance(answer, Iterable):
         what = "nothing" if answer is None else f"a {type(answer).__name__}"
         into.report(Problem("records", f"{hook} returned {what}, expected a list of {wanted}."))
@@ -145,7 +151,7 @@ def _read(kind: str, answer: Any, into: Announced) -> None:
 
 
 def _call(pm: pluggy.PluginManager, kind: str, plugin: Any, into: Announced) -> None:
-    hook = f"seqdemo_{kind}"
+    hook = _HOOK[kind]
     for implementation in getattr(pm.hook, hook).get_hookimpls():
         if implementation.plugin is plugin:
             with isolated(into.report, "hook", f"{hook} raised"):

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from .devices import resolve_dtype
 from .errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from .files import write_atomic, write_folder
+from .foreign import Recognised, loaders, nobody, recognise
 from .manager import manager
-from .manifest import FORMAT, WEIGHTS, Manifest, Part, digest, read_manifest, verify_files
+from .manifest import FORMAT, WEIGHTS, FileEntry, Manifest, Part, digest, read_manifest, verify_files
 from .parts import Parts, Spec, assemble, spec
-from .plugin import Tokenizer
+from .plugin import Foreign, Loader, Tokenizer
 from .pretrained import MANIFEST, find
 from .version import installed_version
 
@@ -76,10 +77,15 @@ def save(
         weights: tensors by name to save in place of the head's own (averaged ones, say).
 
     Raises:
-        CheckpointError: the folder holds something else.
+        CheckpointError: the folder holds something else, or the parts are a loader's.
         ConfigError: an unknown dtype.
         SeqdemoError: the disk is full or cannot be written.
     """
+    if parts.loader:
+        raise CheckpointError(
+            f"This pipeline was read from a folder of another program by the loader {parts.loader!r} and cannot be "
+            "saved as a checkpoint of seqdemo. Copy that folder instead: it loads wherever the plugin is installed."
+        )
     on_disk = resolve_dtype(dtype)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder} exists and is not a checkpoint; it is left alone. Name another folder.")
@@ -132,23 +138,31 @@ def write_card(folder: Path, card: str, about: Mapping[str, Any] | None = None) 
 def locate(name: str | Path, *, local_files_only: bool = False) -> Path:
     """The folder of a checkpoint: a folder, a name, or a hub id, which is downloaded once.
 
+    Of a hub repository only small files are fetched before it is clear who reads it, then what that one reads.
+
     Raises:
         UnknownNameError, CheckpointError: there is none, or it cannot be had.
     """
     folder = find(name)
     if folder is not None:
         return folder
+    probe = [MANIFEST, *(pattern for _, config in loaders() for pattern in config.probe)]
+    folder = _fetch(str(name), probe, local_files_only)
+    if (folder / MANIFEST).is_file():
+        return _fetch(str(name), [MANIFEST, CARD, WEIGHTS, "tokenizer/*", "tokenizers/*"], local_files_only)
+    found = recognise(folder)
+    if found is None:
+        raise CheckpointError(f"{str(name)!r} of the hub is not a checkpoint: it holds no {MANIFEST}, and {nobody()}")
+    return _fetch(str(name), [CARD, *found.config.files], local_files_only)
+
+
+def _fetch(name: str, patterns: list[str], local_files_only: bool) -> Path:
+    """The local copy of a hub repository, with at least the files that match."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(
-                str(name),
-                allow_patterns=[MANIFEST, CARD, WEIGHTS, "tokenizer/*", "tokenizers/*"],
-                local_files_only=local_files_only,
-            )
-        )
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
     except LocalEntryNotFoundError as error:
         where = (
             "is not in the local cache" if local_files_only else "is not in the local cache and the hub did not answer"
@@ -158,14 +172,16 @@ def locate(name: str | Path, *, local_files_only: bool = False) -> Path:
             if local_files_only
             else ("Check the network, or name a local folder or one of: seqdemo checkpoints.")
         )
-        raise CheckpointError(f"Checkpoint {str(name)!r} {where}. {hint}") from error
+        raise CheckpointError(f"Checkpoint {name!r} {where}. {hint}") from error
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"Checkpoint {str(name)!r} cannot be fetched from the hub: {reason}") from error
+        raise CheckpointError(f"Checkpoint {name!r} cannot be fetched from the hub: {reason}") from error
 
 
 def load(name: str | Path, *, dtype: torch.dtype = torch.float32, local_files_only: bool = False) -> Loaded:
     """Read a checkpoint. Nothing is unpickled, and shapes are compared before weights are allocated.
+
+    A folder that another program wrote is read by the loader that recognises it.
 
     Args:
         name: folder, name or hub id.
@@ -177,6 +193,9 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, local_files_on
         PluginError: it needs a plugin that is not there.
     """
     folder = locate(name, local_files_only=local_files_only)
+    foreign = None if (folder / MANIFEST).is_file() else recognise(folder)
+    if foreign is not None:
+        return _load_foreign(folder, foreign, dtype)
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
     task = _resolve("tasks", manifest.task, folder)
@@ -196,6 +215,27 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, local_files_on
     parts = _fill(folder, task, models, tokenizers, dtype)
     card = folder / CARD
     return Loaded(parts, manifest, folder, card.read_text("utf-8", "replace") if card.is_file() else "")
+
+
+def _load_foreign(folder: Path, found: Recognised, dtype: torch.dtype) -> Loaded:
+    """Have a loader read a folder, and give it a manifest in memory."""
+    who = manager().get("loaders", found.loader)
+    loader: Loader = manager().implementation("loaders", found.loader)(found.config)
+    made: Foreign = loader.load(folder, dtype)
+    task = Spec("tasks", found.info.task, made.head.config, who.distribution, who.version)
+    model = Spec("loaders", found.info.model, found.config, who.distribution, who.version)
+    manifest = Manifest(
+        format=FORMAT,
+        summary=found.info.summary,
+        dtype=str(dtype).removeprefix("torch."),
+        task=Part(name=task.name, distribution=who.distribution, version=who.version),
+        models={role: _part(model) for role in made.head.config.model_roles},
+        tokenizers={},
+        options=dict(found.info.options),
+        files={WEIGHTS: FileEntry(bytes=found.info.nbytes, sha256=made.fingerprint)},
+    )
+    parts = Parts(task, dict.fromkeys(made.head.config.model_roles, model), {}, made.head, found.loader)
+    return Loaded(parts, manifest, folder, made.card)
 
 
 def _resolve(kind: str, part: Part, folder: Path) -> Spec:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
+from . import plugin as sdk
 from .announced import KINDS, Announced, announced, heavy_names
 from .discovery import Problem, canonical, heavy_loaded, isolated, sources
 from .errors import PluginError, UnknownNameError
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Manager", "PluginInfo", "Problem", "Registered", "configure", "manager", "reload"]
 
-_BASES = {"tokenizers": "TokenizerConfig", "models": "ModelConfig", "tasks": "TaskConfig"}
+_CONFIGS = {
+    "tokenizers": "TokenizerConfig",
+    "models": "ModelConfig",
+    "tasks": "TaskConfig",
+    "loaders": "LoaderConfig",
+}
+_IMPLEMENTATIONS = {"tokenizers": "Tokenizer", "loaders": "Loader"}
+"""Names in ``seqdemo.plugin`` of the classes that a kind's config and implementation derive from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +208,10 @@ class Manager:
         return value
 
     def _check(self, kind: str, attribute: str, value: Any) -> None:
-        if attribute == "config":
-            from .plugin import config
-
-            base = getattr(config, _BASES[kind])
-            if not (isinstance(value, type) and issubclass(value, base)):
-                raise PluginError(f"{value!r} is not a subclass of seqdemo.plugin.{_BASES[kind]}")
-        elif kind == "tokenizers":
-            from .plugin.tokenizer import Tokenizer
-
-            if not (isinstance(value, type) and issubclass(value, Tokenizer)):
-                raise PluginError(f"{value!r} is not a subclass of seqdemo.plugin.Tokenizer")
+        base = (_CONFIGS if attribute == "config" else _IMPLEMENTATIONS).get(kind)
+        if base is not None:
+            if not (isinstance(value, type) and issubclass(value, getattr(sdk, base))):
+                raise PluginError(f"{value!r} is not a subclass of seqdemo.plugin.{base}")
         elif not callable(value):
             raise PluginError(f"{value!r} cannot be called")
 
@@ -232,6 +233,16 @@ class Manager:
             PluginError: it cannot be imported, or cannot be what it was announced as.
         """
         return self._resolve(kind, name, "implementation")
+
+    def report(self, kind: str, name: str, problem: Problem) -> None:
+        """Add a problem to the plugin that announced a name.
+
+        Raises:
+            UnknownNameError: nobody announced it.
+        """
+        found = self.get(kind, name)
+        with self._lock:
+            self._owners[kind][f"{canonical(found.distribution)}:{found.record.name}"].report(problem)
 
     def check(self, implementations: bool = False) -> None:
         """Load every config, and every implementation if asked to; what fails is added to its plugin's problems."""

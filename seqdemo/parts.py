@@ -39,12 +39,17 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A pipeline's parts, tied together in ``head``."""
+    """A pipeline's parts, tied together in ``head``.
+
+    Attributes:
+        loader: what read the head from a folder of another program; its models and tokenizers cannot be built by name.
+    """
 
     task: Spec
     models: dict[str, Spec]
     tokenizers: dict[str, Spec]
     head: TaskHead
+    loader: str = ""
 
 
 def spec(kind: str, name: str, values: Mapping[str, Any] | None = None) -> Spec:

@@ -26,14 +26,14 @@ def _schema(checkpoint: str | None) -> type[Options]:
     if not checkpoint:
         return SamplingOptions
     from seqdemo.manager import manager
-    from seqdemo.manifest import read_manifest
     from seqdemo.plugin.config import TaskConfig
-    from seqdemo.pretrained import find
+    from seqdemo.pretrained import describe, find
 
     folder = find(checkpoint)
-    if folder is None:
+    record = describe(folder) if folder is not None else None
+    if record is None or record.problem:
         return SamplingOptions
-    config = manager().config_class("tasks", read_manifest(folder).task.name)
+    config = manager().config_class("tasks", record.task)
     return config.options if issubclass(config, TaskConfig) else SamplingOptions
 
 

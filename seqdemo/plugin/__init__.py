@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .hooks import CONTRACT, hookimpl
-from .records import Column, ModelRecord, Record, TaskRecord, TokenizerRecord
+from .records import Column, LoaderRecord, ModelRecord, Record, TaskRecord, TokenizerRecord
 
 if TYPE_CHECKING:
     from . import sequence, state
     from .config import Config, ModelConfig, Options, SamplingOptions, TaskConfig, TokenizerConfig
     from .events import Alternative, Done, Event, Prefill, Token, Usage
+    from .loaders import FolderInfo, Foreign, Loader, LoaderConfig
     from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
     from .results import Generation, Result
     from .state import State
@@ -48,7 +49,12 @@ __all__ = [
     "Decoded",
     "Done",
     "Event",
+    "FolderInfo",
+    "Foreign",
     "Generation",
+    "Loader",
+    "LoaderConfig",
+    "LoaderRecord",
     "LossOutput",
     "Metrics",
     "ModelConfig",
@@ -84,6 +90,7 @@ __all__ = [
 _HOMES = {
     "config": ("Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig"),
     "events": ("Alternative", "Done", "Event", "Prefill", "Token", "Usage"),
+    "loaders": ("FolderInfo", "Foreign", "Loader", "LoaderConfig"),
     "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
     "results": ("Generation", "Result"),
     "state": ("State",),

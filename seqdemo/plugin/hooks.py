@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import pluggy
 
-from .records import ModelRecord, TaskRecord, TokenizerRecord
+from .records import LoaderRecord, ModelRecord, TaskRecord, TokenizerRecord
 
 __all__ = ["CONTRACT", "PROJECT", "hookimpl", "hookspec"]
 
 PROJECT = "seqdemo"
 
-CONTRACT = (1, 0)
+CONTRACT = (1, 1)
 """Major, minor. A minor step only adds; a major step may break. A plugin module states the version it was
 written for as ``seqdemo_contract = "1.0"``; none stated means ``"1.0"``."""
 
@@ -33,3 +33,23 @@ def seqdemo_models() -> Iterable[ModelRecord]:  # type: ignore[empty-body]
 @hookspec
 def seqdemo_tasks() -> Iterable[TaskRecord]:  # type: ignore[empty-body]
     """Announce task heads."""
+
+
+@hookspec
+def seqdemo_checkpoints() -> Iterable[LoaderRecord]:  # type: ignore[empty-body]
+    """Announce loaders of checkpoint folders that other programs wrote.
+
+    Called once at each scan. Whenever a folder without ``seqdemo.json`` is to be loaded or listed, each loader's config
+    is asked ``matches(folder)``, built-ins first, then distributions by name; the first that says yes describes it for
+    listings and loads it.
+
+    Returns:
+        records whose implementation is a ``Loader`` and whose config is a ``LoaderConfig``, which imports no torch.
+
+    Errors:
+        What ``matches`` or ``describe`` raises is listed as a problem of the plugin, and the folder is treated as not
+        recognised. What ``load`` raises reaches the user: make it a ``CheckpointError`` that says what to do.
+
+    Since:
+        1.1
+    """

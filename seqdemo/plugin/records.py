@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Column", "ModelRecord", "Record", "TaskRecord", "TokenizerRecord"]
+__all__ = ["Column", "LoaderRecord", "ModelRecord", "Record", "TaskRecord", "TokenizerRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class ModelRecord(Record):
 @dataclass(frozen=True, slots=True)
 class TaskRecord(Record):
     """A :class:`seqdemo.plugin.TaskHead`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderRecord(Record):
+    """A :class:`seqdemo.plugin.Loader`; its config, a :class:`seqdemo.plugin.LoaderConfig`, recognises folders."""
 
 
 @dataclass(frozen=True, slots=True)

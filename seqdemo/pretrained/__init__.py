@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from seqdemo.errors import CheckpointError, UnknownNameError
 from seqdemo.files import home
 
-__all__ = ["MANIFEST", "CheckpointRecord", "checkpoints", "find"]
+__all__ = ["MANIFEST", "CheckpointRecord", "checkpoints", "describe", "find"]
 
 MANIFEST = "seqdemo.json"
 
@@ -29,6 +29,8 @@ class CheckpointRecord:
         models: registered model names, by role.
         nbytes: size of its weights on disk.
         examples: prompts worth trying.
+        options: prediction options it prefers to the schema's defaults.
+        loader: registered name of what reads it, where another program wrote it.
         problem: why it cannot be loaded, if that is already clear.
     """
 
@@ -40,6 +42,8 @@ class CheckpointRecord:
     models: tuple[str, ...] = ()
     nbytes: int = 0
     examples: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    loader: str = ""
     problem: str = ""
 
 
@@ -59,15 +63,40 @@ def _read(folder: Path, source: Literal["shipped", "user"]) -> CheckpointRecord:
             tuple(str(part["name"]) for part in found["models"].values()),
             int(found["files"]["model.safetensors"]["bytes"]),
             tuple(map(str, found.get("examples", ()))),
+            dict(found.get("options", {})),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         return CheckpointRecord(folder.name, "", "", folder, source, problem=f"{MANIFEST} cannot be read: {error!r}")
 
 
+def describe(folder: Path, source: Literal["shipped", "user"] = "user") -> CheckpointRecord | None:
+    """What listings show of a folder; None where it holds nothing that can be loaded."""
+    if (folder / MANIFEST).is_file():
+        return _read(folder, source)
+    from seqdemo.foreign import recognise
+
+    found = recognise(folder) if folder.is_dir() and any(folder.iterdir()) else None
+    if found is None:
+        return None
+    info = found.info
+    return CheckpointRecord(
+        folder.name,
+        info.summary,
+        info.task,
+        folder,
+        source,
+        (info.model,),
+        info.nbytes,
+        options=info.options,
+        loader=found.loader,
+    )
+
+
 def _walk() -> Iterator[CheckpointRecord]:
     for source, root in _roots():
         if root.is_dir():
-            yield from (_read(folder, source) for folder in sorted(root.iterdir()) if (folder / MANIFEST).is_file())
+            found = (describe(folder, source) for folder in sorted(root.iterdir()) if folder.name[0] not in "._")
+            yield from (record for record in found if record is not None)
 
 
 def checkpoints() -> list[CheckpointRecord]:
@@ -86,13 +115,15 @@ def find(name: str | Path) -> Path | None:
         UnknownNameError: no folder, no name, and no hub id.
     """
     folder = Path(name).expanduser()
-    if (folder / MANIFEST).is_file():
+    if describe(folder) is not None:
         return folder
     named = {record.name: record.folder for record in checkpoints()}
     if str(name) in named:
         return named[str(name)]
     if folder.is_dir():
-        raise CheckpointError(f"{folder} is not a checkpoint: it holds no {MANIFEST}.")
+        from seqdemo.foreign import nobody
+
+        raise CheckpointError(f"{folder} is not a checkpoint: it holds no {MANIFEST}, and {nobody()}")
     owner, slash, rest = str(name).partition("/")
     if slash and owner and rest and "/" not in rest and not str(name).startswith((".", "~")):
         return None

@@ -66,10 +66,10 @@ class Sdk:
 
     def preferences(self, name: str) -> Mapping[str, Any]:
         """Prediction options the checkpoint prefers to the schema's defaults."""
-        from seqdemo.manifest import read_manifest
+        import seqdemo
 
-        found = next((record.folder for record in self.checkpoints() if record.name == name), None)  # type: ignore[attr-defined]
-        return read_manifest(found).options if found is not None else {}
+        found = [record.options for record in seqdemo.available("checkpoints") if record.name == name]
+        return found[0] if found else {}
 
     def load(self, name: str) -> Any:
         """The checkpoint's pipeline."""

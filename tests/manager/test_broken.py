@@ -202,7 +202,7 @@ def test_rubbish(folder: Path, write: Helper, returned: str, said: str, plugin: 
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ("'1.3'", "needs contract 1.3, this seqdemo offers 1.0; upgrade seqdemo"),
+        ("'1.3'", "needs contract 1.3, this seqdemo offers 1.1; upgrade seqdemo"),
         ("'2.0'", "upgrade seqdemo"),
         ("'0.9'", "upgrade the plugin"),
         ("'one'", "is not a version"),
