@@ -1,0 +1,138 @@
+"""Mamba's selective state space (S6): Gu & Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
+2023 (arXiv 2312.00752). Shape letters: ``B`` batch, ``T`` time, ``H`` width, ``F`` inner channels, ``N`` state of each.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil, inf, log
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from seqdemo.plugin import Cell, State, Trace
+from seqdemo.plugin.sequence import blank_padding
+
+from .blocks import Block, Blocks, CausalConv, full_precision
+from .config_ssm import MambaConfig
+from .scan import linear_scan
+
+__all__ = ["Mamba", "MambaBranch", "selective_scan"]
+
+_AT_ONCE = 1 << 21
+"""Values of the state, over all rows and positions, that are held at a time."""
+
+
+class MambaBranch(Cell):
+    """The Mamba block (section 3.4, figure 3): convolution, selective state space, gate.
+
+    State: ``h`` ``(B, F, N)``, ``conv`` ``(B, K - 1, F)``. Trace: ``delta`` (step size, above 0), ``B`` and ``C``
+    (what is written and read), ``gate``, ``h``.
+    """
+
+    TRACE_RANGES: ClassVar = {"delta": (0.0, inf)}
+
+    def __init__(self, config: MambaConfig) -> None:
+        width = config.hidden_size
+        super().__init__(width, width)
+        features, size = config.expansion * width, config.state_size
+        rank = config.step_rank or ceil(width / 16)
+        self.parts = [rank, size, size]
+        self.inputs = nn.Linear(width, 2 * features, bias=False)
+        self.conv = CausalConv(features, config.conv_kernel)
+        self.select = nn.Linear(features, sum(self.parts), bias=False)
+        self.steps = nn.Linear(rank, features)
+        # Section 3.6: A is -1, ..., -N in every channel, and steps start log-uniform in [0.001, 0.1].
+        self.log_decay = nn.Parameter(torch.arange(1.0, size + 1).log().repeat(features, 1))
+        nn.init.uniform_(self.steps.weight, -(rank**-0.5), rank**-0.5)
+        start = torch.exp(torch.empty(features).uniform_(log(1e-3), log(1e-1)))
+        self.steps.bias = nn.Parameter(start + torch.log(-torch.expm1(-start)))
+        self.skip = nn.Parameter(torch.ones(features))
+        self.output = nn.Linear(features, width, bias=False)
+
+    def initial_state(self, batch_size: int) -> State:
+        return {
+            "h": self.log_decay.new_zeros(batch_size, *self.log_decay.shape),
+            "conv": self.conv.initial_state(batch_size),
+        }
+
+    def _select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Step size ``Δ`` ``(..., F)``, ``B`` and ``C`` ``(..., N)`` as functions of the input (algorithm 2)."""
+        rank, write, read = self.select(x).to(x.dtype).split(self.parts, -1)
+        return F.softplus(self.steps(rank).to(x.dtype)), write, read
+
+    def _leave(self, y: Tensor, x: Tensor, gate: Tensor) -> Tensor:
+        out: Tensor = self.output((y + self.skip * x) * gate)
+        return out
+
+    def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        state = self.initial_state(x.shape[0]) if state is None else state
+        z, gate = self.inputs(x).chunk(2, -1)
+        z, conv = self.conv(z, state["conv"], lengths)
+        z = F.silu(z.to(state["h"].dtype))
+        delta, write, read = self._select(z)
+        # A step of size 0 leaves the state as it is.
+        delta = blank_padding(delta, lengths)
+        with full_precision(x):
+            y, h = selective_scan(z, delta, -torch.exp(self.log_decay), write, read, state["h"])
+        return self._leave(y, z, F.silu(gate)), {"h": h, "conv": conv}
+
+    def trace_step(self, x: Tensor, state: State) -> tuple[Tensor, State, Trace]:
+        """``h' = exp(Δ A) h + Δ B x``, ``y = C h' + D x`` (equation 2 discretised as in section 3.6)."""
+        z, gate = self.inputs(x).chunk(2, -1)
+        z, conv = self.conv.step(z, state["conv"])
+        z = F.silu(z.to(state["h"].dtype))
+        delta, write, read = self._select(z)
+        a, b = _discrete(z, delta, -torch.exp(self.log_decay), write)
+        h = a * state["h"] + b
+        gate = F.silu(gate)
+        y = self._leave((h * read.unsqueeze(-2)).sum(-1), z, gate)
+        return y, {"h": h, "conv": conv}, {"delta": delta, "B": write, "C": read, "gate": gate, "h": h}
+
+
+def _discrete(x: Tensor, delta: Tensor, decay: Tensor, write: Tensor) -> tuple[Tensor, Tensor]:
+    """``exp(Δ A)`` and ``Δ B x``, both ``(..., F, N)``."""
+    return torch.exp(delta.unsqueeze(-1) * decay), (delta * x).unsqueeze(-1) * write.unsqueeze(-2)
+
+
+def selective_scan(
+    x: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, initial: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Algorithm 2 without the skip term, chunk by chunk: only one chunk's states are held, in training too.
+
+    Args:
+        x: ``(B, T, F)``.
+        delta: ``(B, T, F)``.
+        decay: ``A`` ``(F, N)``, negative.
+        write: ``B`` ``(B, T, N)``.
+        read: ``C`` ``(B, T, N)``.
+        initial: ``(B, F, N)``.
+
+    Returns:
+        ``y`` ``(B, T, F)`` and the last state.
+    """
+    size = max(1, _AT_ONCE // initial.numel())
+    h, outputs = initial, []
+    for chunk in zip(*(torch.split(part, size, 1) for part in (x, delta, write, read)), strict=True):
+        y, h = checkpoint(_read_chunk, *chunk, decay, h, use_reentrant=False, preserve_rng_state=False)
+        outputs.append(y)
+    return torch.cat(outputs, 1), h
+
+
+def _read_chunk(
+    x: Tensor, delta: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor
+) -> tuple[Tensor, Tensor]:
+    h = linear_scan(*_discrete(x, delta, decay, write), initial)
+    return (h @ read.unsqueeze(-1)).squeeze(-1), h[:, -1].clone()
+
+
+class Mamba(Blocks):
+    """Mamba blocks, each behind an RMSNorm in a residual stream."""
+
+    def __init__(self, config: MambaConfig, input_size: int) -> None:
+        norm = partial(nn.RMSNorm, eps=1e-5)
+        blocks = [Block(MambaBranch(config), norm, config.dropout) for _ in range(config.num_layers)]
+        super().__init__(input_size, blocks, norm)
