@@ -24,7 +24,7 @@ _COMMANDS = {
     "models": ("seqdemo.cli.listing:models", "List recurrent models."),
     "tokenizers": ("seqdemo.cli.listing:tokenizers", "List tokenizers."),
     "tasks": ("seqdemo.cli.listing:tasks", "List tasks."),
-    "plugins": ("seqdemo.cli.listing:plugins", "List plugins, and what went wrong with them."),
+    "plugins": ("seqdemo.cli.plugins:plugins", "List plugins and what went wrong; write a new one; check one."),
 }
 
 

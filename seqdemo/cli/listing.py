@@ -1,4 +1,4 @@
-"""Listings: ``models``, ``tokenizers``, ``tasks``, ``checkpoints``, ``plugins``. They import no implementation."""
+"""Listings: ``models``, ``tokenizers``, ``tasks``, ``checkpoints``. They import no implementation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 import click
 
-from seqdemo.manager import PluginInfo, manager
+from seqdemo.manager import manager
 from seqdemo.pretrained import CheckpointRecord
 from seqdemo.pretrained import checkpoints as named_checkpoints
 
-__all__ = ["checkpoints", "models", "plugins", "size_text", "tasks", "tokenizers"]
+__all__ = ["checkpoints", "json_option", "models", "print_json", "print_table", "size_text", "tasks", "tokenizers"]
 
 _WIDTH_OF_PIPES = 120
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def size_text(nbytes: int) -> str:
@@ -31,11 +31,13 @@ def size_text(nbytes: int) -> str:
     return f"{size:.3g} GB"
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """A value as JSON, for programs."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: str) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: str) -> None:
+    """A table as wide as the terminal, or 120 columns where the output is no terminal; ``nothing`` without rows."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -67,28 +69,28 @@ def _list_kind(kind: str, as_json: bool) -> None:
         owner = found.get(kind, record.name)
         rows.append((record.name, record.summary, f"{owner.distribution} {owner.version}".strip()))
     if as_json:
-        _print_json([dict(zip(("name", "summary", "from"), row, strict=True)) for row in rows])
+        print_json([dict(zip(("name", "summary", "from"), row, strict=True)) for row in rows])
     else:
-        _print_table(("name", "what it is", "from"), rows, f"There are no {kind}.")
+        print_table(("name", "what it is", "from"), rows, f"There are no {kind}.")
     _tell_failed()
 
 
 @click.command()
-@_json
+@json_option
 def models(as_json: bool) -> None:
     """List recurrent models, as `train --model` takes them."""
     _list_kind("models", as_json)
 
 
 @click.command()
-@_json
+@json_option
 def tokenizers(as_json: bool) -> None:
     """List tokenizers, as `train --tokenizer` takes them."""
     _list_kind("tokenizers", as_json)
 
 
 @click.command()
-@_json
+@json_option
 def tasks(as_json: bool) -> None:
     """List tasks, as `train` takes them."""
     _list_kind("tasks", as_json)
@@ -99,12 +101,12 @@ def _checkpoint_json(record: CheckpointRecord) -> dict[str, Any]:
 
 
 @click.command()
-@_json
+@json_option
 def checkpoints(as_json: bool) -> None:
     """List checkpoints that load by name. A folder or a hub id (owner/name) loads too."""
     found = named_checkpoints()
     if as_json:
-        _print_json([_checkpoint_json(record) for record in found])
+        print_json([_checkpoint_json(record) for record in found])
         return
     rows = [
         (
@@ -118,44 +120,4 @@ def checkpoints(as_json: bool) -> None:
         for record in found
     ]
     nothing = "There are no checkpoints yet. `seqdemo train` makes one."
-    _print_table(("name", "task", "models", "size", "what it is", "from"), rows, nothing)
-
-
-def _brings(info: PluginInfo) -> str:
-    return ", ".join(f"{kind}: {' '.join(names)}" for kind, names in info.records.items() if names) or "nothing"
-
-
-def _plugin_json(info: PluginInfo) -> dict[str, Any]:
-    return {**asdict(info), "health": info.health}
-
-
-def _print_problems(found: Sequence[PluginInfo], tracebacks: bool) -> None:
-    for info in found:
-        for problem in info.problems:
-            click.echo(f"{info.name}: {problem.severity} ({problem.phase}): {problem.message}")
-            if tracebacks and problem.traceback:
-                click.echo("".join(f"    {line}" for line in problem.traceback.splitlines(keepends=True)))
-    if not tracebacks and any(problem.traceback for info in found for problem in info.problems):
-        click.echo("`seqdemo plugins --tracebacks` shows where.")
-
-
-@click.command()
-@_json
-@click.option("--tracebacks", is_flag=True, help="Show the whole traceback of each problem.")
-@click.option("--strict", is_flag=True, help="Load every config too, and exit with status 1 when anything failed.")
-@click.option("--check", is_flag=True, help="Load every config and every implementation too. This takes a while.")
-def plugins(as_json: bool, tracebacks: bool, strict: bool, check: bool) -> int:
-    """List plugins, what each brings, and what went wrong with it."""
-    if strict or check:
-        manager().check(implementations=check)
-    found = manager().plugins()
-    if as_json:
-        _print_json([_plugin_json(info) for info in found])
-    else:
-        rows = [
-            (info.name, f"{info.distribution} {info.version}".strip(), info.health, _brings(info), info.source)
-            for info in found
-        ]
-        _print_table(("plugin", "distribution", "health", "brings", "found in"), rows, "There are no plugins.")
-        _print_problems(found, tracebacks)
-    return 1 if strict and any(info.health == "failed" for info in found) else 0
+    print_table(("name", "task", "models", "size", "what it is", "from"), rows, nothing)
