@@ -1,37 +1,58 @@
-"""One request on its way through the engine: read the prompt in chunks, then draw and read one token a turn."""
+"""One request on its way through the engine: what it is, what it has read and written, how it ends."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf
 from time import perf_counter
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seqdemo.errors import StateError
-from seqdemo.plugin import Alternative, Context, Done, Prefill, SamplingOptions, State, Token, TokenHead, Usage
+from seqdemo.plugin import Context, Done, Prefill, RecurrentModel, SamplingOptions, State, TokenHead, Usage
 from seqdemo.plugin import state as verbs
 
-from .random import fresh_seed, uniform
-from .sampling import choose
+from .batched import Reported
+from .random import fresh_seed, uniforms
 from .snapshot import Snapshot
 from .stepper import Stepper
-from .stream import Channel
+from .stream import Channel, Signal
 from .text import TextStream, token_text
 
-__all__ = ["CHUNK", "Generating", "Request"]
+__all__ = ["CHUNK", "Generating", "Reason", "Request", "chunk_size"]
 
 CHUNK = 256
-"""Prompt tokens read in one turn at most. Chunks end at multiples of it, so what was cached moves no boundary."""
+"""Prompt tokens read in one turn at most."""
+
+_LEAST_CHUNK = 16
+_READS = 600_000_000
+"""Weights read in some 50 ms, when each token reads all of a model's: what two cores did with large models."""
 
 _RECENT = 64
 """Ids a snapshot keeps at least for the repetition penalty."""
 
-Reason = Literal["length", "stop", "end", "cancelled", "error"]
+_AHEAD = 64
+"""Random numbers made at a time."""
+
+Reason = Literal["length", "stop", "end", "timeout", "cancelled", "error"]
+
+
+def chunk_size(head: TokenHead) -> int:
+    """Prompt tokens read in one turn: chunks end at multiples of it.
+
+    A power of two, the smaller the larger the model. It follows from the number of weights and nothing else: where
+    chunks end changes the last bits of a state, so neither the clock nor what was cached may move them. A snapshot
+    inside a prompt is only good for going on if it was taken at such a multiple.
+    """
+    models = [module for module in head.modules() if isinstance(module, RecurrentModel)]
+    weights = sum({id(p): p.numel() for model in models for p in model.parameters()}.values())
+    fitting = max(_READS // max(weights, 1), 1)
+    return min(max(1 << (fitting.bit_length() - 1), _LEAST_CHUNK), CHUNK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,7 @@ class Request:
         start: where to go on from; the head's own beginning when None.
         anchors_every: keep a snapshot at the end of the prompt and after each so many generated tokens; 0: none.
         stepped: ``ids`` are generated tokens: read them one by one, as they were read when they were drawn, so that
-            the state is the same bit for bit.
+            the state is the same bit for bit where steps are exact.
     """
 
     head: TokenHead
@@ -64,189 +85,187 @@ class Request:
 
 
 class Generating:
-    """A request's work, done by the owner thread; only ``channel`` is shared with readers.
+    """What the owner thread knows of a request; only ``channel`` is shared with readers.
 
-    After each turn the state has read every token that was given out. So the snapshot at the end, for any reason, is
+    After each step the state has read every token that was given out. So the snapshot at the end, for any reason, is
     the place after all tokens.
+
+    Attributes:
+        request: what to generate.
+        channel: to the readers.
+        slot: in the stepper, once there is one.
+        recent: the last ids read and written, oldest first.
+        logits: ``(1, V)`` after the prompt.
+        deadline: when it is to end, by ``perf_counter``.
     """
 
-    def __init__(self, request: Request, device: torch.device, open_stepper: Callable[[TokenHead], Stepper]) -> None:
-        seed = request.options.seed
-        self.channel = Channel(fresh_seed() if seed is None else seed)
-        self._request = request
-        self._device = device
-        self._open_stepper = open_stepper
-        self._stepper: Stepper | None = None
-        self._slot = -1
+    def __init__(self, request: Request, stirred: Signal) -> None:
+        seed, options = request.options.seed, request.options
+        tokenizer = request.head.output_tokenizer
+        self.request = request
+        self.channel = Channel(fresh_seed() if seed is None else seed, partial(token_text, tokenizer), stirred)
+        self.slot = -1
+        self.logits: Tensor | None = None
+        self.recent: deque[int] = deque(maxlen=max(options.repetition_window, _RECENT))
+        self.deadline = inf if options.timeout is None else perf_counter() + options.timeout
+        self._limit, self._ends = options.max_tokens, request.head.end_ids
         self._began = self._ready = 0.0
-        self._read = self._written = 0
-        self._bytes = 0
+        self._position = self._read = self._written = self._bytes = 0
+        self._reason: Reason | None = None
+        self._numbers: list[float] = []
         self._state: State = {}
         self._context: Context = {}
-        self._logits: Tensor | None = None
-        self._turn = self._begin
+        self._text: TextStream | None = None
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether nobody wants the rest."""
-        return self.channel.cancelled
-
-    def cancel(self) -> None:
-        """End it with its next turn."""
-        self.channel.cancel()
-
-    def turn(self) -> bool:
-        """Do a bounded piece of work.
-
-        Returns:
-            whether more is left.
-        """
-        try:
-            if self.cancelled:
-                self._end("cancelled")
-            else:
-                self._turn()
-        except BaseException as error:  # noqa: BLE001 - a request that raises ends alone, its reader gets the error
-            self._end("error", error)
-        return not self.channel.ended
+    def unwanted(self, now: float) -> Reason | None:
+        """Why it is to end at once, ``now`` by ``perf_counter``; None if it is not."""
+        if self.channel.cancelled:
+            return "cancelled"
+        return "timeout" if now >= self.deadline else None
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        request, start = self._request, self._request.start
-        head, options = request.head, request.options
+    def begin(self, device: torch.device) -> None:
+        """Make the state to start from.
+
+        Raises:
+            StateError: the snapshot to go on from is of another pipeline.
+        """
+        request, start = self.request, self.request.start
+        head = request.head
         self._began = perf_counter()
         self._context, self._state = head.start([request.row])
-        self._position = 0
-        self._recent: deque[int] = deque(maxlen=max(options.repetition_window, _RECENT))
         pending, held = b"", ""
         if start is not None:
             try:
                 verbs.check(start.state, verbs.layout(self._state))
             except StateError as error:
                 raise StateError(f"This snapshot does not fit this pipeline. {error}") from error
-            self._state = verbs.move(start.state, self._device)
+            self._state = verbs.move(start.state, device)
             self._position = start.position
-            self._recent.extend(start.recent)
+            self.recent.extend(start.recent)
             if not request.ids or request.stepped:
                 pending, held = start.pending, start.held
         self._text = TextStream(head.output_tokenizer, request.stops, pending, held)
         self._bytes = verbs.nbytes(self._state)
-        self._forbidden = np.array(sorted(head.forbidden_ids), dtype=np.int64)
-        if request.stepped and request.ids:
-            self._seat()
-            self._turn = self._reread
-        else:
-            self._turn = self._prefill
-        self._turn()
 
-    def _prefill(self) -> None:
-        """Read a chunk; no ids at all give the distribution where the state stands."""
-        ids = self._request.ids
-        size = min(CHUNK - self._position % CHUNK, len(ids) - self._read)
-        chunk = list(ids[self._read : self._read + size])
-        tokens = torch.tensor([chunk], dtype=torch.long, device=self._device)
-        self._logits, self._state, _ = self._request.head.next(tokens, self._state, self._context)
-        self._advance(chunk)
+    @property
+    def begun(self) -> bool:
+        """Whether there is a state."""
+        return self._text is not None
+
+    @property
+    def rereads(self) -> bool:
+        """Whether ids are left that were generated before and are read in steps."""
+        return self.request.stepped and self._read < len(self.request.ids)
+
+    def read(self, stepper: Stepper, grid: int, device: torch.device) -> bool:
+        """Read a chunk; no ids at all give the distribution where the state stands.
+
+        Returns:
+            whether the prompt was read to its end.
+        """
+        ids = self.request.ids
+        size = min(grid - self._position % grid, len(ids) - self._read)
+        chunk = ids[self._read : self._read + size]
+        tokens = torch.tensor([list(chunk)], dtype=torch.long, device=device)
+        self.logits, self._state = stepper.read(self.request.head, tokens, self._state, self._context)
+        self.recent.extend(chunk)
+        self._position += size
+        self._read += size
         if ids:
             self.channel.put(Prefill(self._read, len(ids)))
-        if self._read == len(ids):
-            self._seat()
-            self._begin_writing()
+        return self._read == len(ids)
 
-    def _reread(self) -> None:
-        """Read one token that was generated before."""
-        ids = self._request.ids
-        if self._read < len(ids):
-            token = ids[self._read]
-            self._text.push(token)
-            self._step(token)
-            self._read += 1
-            if self._read % 32 == 0 or self._read == len(ids):
-                self.channel.put(Prefill(self._read, len(ids)))
-        if self._read == len(ids):
-            self._begin_writing()
+    def sit(self, stepper: Stepper) -> None:
+        """Hand the state to a slot of the stepper."""
+        self.slot = stepper.claim()
+        stepper.put(self.slot, self._state, self._context)
+        self._state, self._context = {}, {}
 
-    def _seat(self) -> None:
-        self._stepper = self._open_stepper(self._request.head)
-        self._slot = self._stepper.claim()
-        self._stepper.put(self._slot, self._state, self._context)
-        self._state = {}
-
-    def _advance(self, ids: Sequence[int]) -> None:
-        self._recent.extend(ids)
-        self._position += len(ids)
-        self._read += len(ids)
+    def reread(self) -> int:
+        """The next id that was generated before; it counts as read."""
+        assert self._text is not None
+        token = self.request.ids[self._read]
+        self._text.push(token)
+        self.recent.append(token)
+        self._position += 1
+        self._read += 1
+        if self._read % 32 == 0 or self._read == len(self.request.ids):
+            self.channel.put(Prefill(self._read, len(self.request.ids)))
+        return token
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def _begin_writing(self) -> None:
+    def ready(self, stepper: Stepper) -> bool:
+        """All is read.
+
+        Returns:
+            whether a token is to be drawn.
+        """
         self._ready = perf_counter()
-        self._turn = self._write
-        self._keep_anchor()
-        if self._request.options.max_tokens == 0:
-            self._end("length")
+        self.keep(stepper)
+        return self._limit > 0
 
-    def _write(self) -> None:
-        """Draw a token, give it out, read it."""
-        request, options = self._request, self._request.options
-        token = self._draw()
-        text = self._text.push(token.id)
-        self.channel.put(
-            Token(token.id, text, token.logprob, token.entropy, token.alternatives, token.position) if text else token
-        )
-        self._written += 1
-        self._step(token.id)
-        self._keep_anchor()
-        if token.id in request.head.end_ids:
-            self._end("end")
-        elif self._text.stopped_by is not None:
-            self._end("stop")
-        elif self._written >= options.max_tokens:
-            self._end("length")
+    def number(self) -> float:
+        """The random number of the position."""
+        if not self._numbers:
+            self._numbers = uniforms(self.channel.seed, self._position, _AHEAD)[::-1]
+        return self._numbers.pop()
 
-    def _draw(self) -> Token:
-        assert self._logits is not None
-        tokenizer = self._request.head.output_tokenizer
-        logits = self._logits[0].float().cpu().numpy()
-        number = uniform(self.channel.seed, self._position)
-        choice = choose(logits, self._request.options, number, tuple(self._recent), self._forbidden)
-        alternatives = tuple(Alternative(c.id, token_text(tokenizer, c.id), c.raw, c.ruled) for c in choice.candidates)
-        return Token(choice.id, "", choice.logprob, choice.entropy, alternatives, self._position)
+    def write(self, token: int, logprob: float, entropy: float, reported: Reported | None) -> bool:
+        """Give out a token that was drawn.
 
-    def _step(self, token: int) -> None:
-        assert self._stepper is not None
-        self._logits = self._stepper.step([token], [self._slot])
-        self._recent.append(token)
+        Returns:
+            whether something is to be done once it was read: to keep a snapshot, or to end.
+        """
+        text = self._text
+        assert text is not None
+        self.channel.add((token, text.push(token), logprob, entropy, reported, self._position))
+        self.recent.append(token)
         self._position += 1
+        self._written += 1
+        if token in self._ends:
+            self._reason = "end"
+        elif text.stopped_by is not None:
+            self._reason = "stop"
+        elif self._written >= self._limit:
+            self._reason = "length"
+        every = self.request.anchors_every
+        return self._reason is not None or self._written == 1 or (every > 0 and self._written % every == 0)
+
+    def keep(self, stepper: Stepper) -> Reason | None:
+        """Keep a snapshot where one is due.
+
+        Returns:
+            why the request is to end; None if it is not.
+        """
+        every = self.request.anchors_every
+        if every and self._written % every == 0:
+            self.channel.anchors[self._written] = self._snapshot(stepper)
+        if self._written == 1:
+            self.channel.tell()
+        return self._reason
 
     # --- ending -------------------------------------------------------------------------------------------------
 
-    def _keep_anchor(self) -> None:
-        every = self._request.anchors_every
-        if every and self._written % every == 0:
-            self.channel.anchors[self._written] = self._snapshot()
-
-    def _snapshot(self) -> Snapshot:
-        assert self._stepper is not None
-        state = verbs.move(self._stepper.take(self._slot), "cpu")
-        return Snapshot(state, self._position, self._text.pending, self._text.held, tuple(self._recent))
-
-    def _end(self, reason: Reason, error: BaseException | None = None) -> None:
+    def end(self, reason: Reason, stepper: Stepper | None, error: BaseException | None = None) -> None:
+        """Give the slot back, if there is one, and tell the readers."""
         now = perf_counter()
         began, ready = self._began or now, self._ready or now
         usage = Usage(self._read, self._written, now - ready, ready - began, self._bytes)
         text, snapshot = "", None
-        if self._ready:
+        if self._ready and self._text is not None and stepper is not None:
             if error is None:
-                snapshot = self.channel.anchors.get(self._written) or self._snapshot()
+                snapshot = self.channel.anchors.get(self._written) or self._snapshot(stepper)
             self.channel.stopped_by = self._text.stopped_by
             text = self._text.finish()
-        self._release()
+        if self.slot >= 0 and stepper is not None:
+            stepper.free(self.slot)
+        self.slot, self.logits, self._state, self._context = -1, None, {}, {}
         self.channel.end(Done(reason, usage, text, self.channel.seed), snapshot, error)
 
-    def _release(self) -> None:
-        """Give the row back and let go of tensors."""
-        if self._stepper is not None:
-            self._stepper.free(self._slot)
-        self._stepper, self._logits, self._state = None, None, {}
+    def _snapshot(self, stepper: Stepper) -> Snapshot:
+        assert self._text is not None
+        state = verbs.move(stepper.take(self.slot), "cpu")
+        return Snapshot(state, self._position, self._text.pending, self._text.held, tuple(self.recent))

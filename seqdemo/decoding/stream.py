@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Condition
 from typing import Self
 
 from seqdemo.errors import SessionError
-from seqdemo.plugin import Decoded, Done, Event, Token
+from seqdemo.plugin import Alternative, Decoded, Done, Event, Prefill, Token
 
+from .batched import Reported
 from .snapshot import Snapshot
 
-__all__ = ["Channel", "Stream"]
+__all__ = ["Channel", "Drawn", "Signal", "Stream"]
+
+Drawn = tuple[int, str, float, float, Reported | None, int]
+"""A token as the owner thread makes it: id, text, log-probability, entropy, alternatives, position."""
+
+
+class Signal:
+    """A flag that any thread may raise, whatever locks are held."""
+
+    __slots__ = ("raised",)
+
+    def __init__(self) -> None:
+        self.raised = False
 
 
 class Channel:
-    """Between one request and its readers. The owner thread never waits for a reader.
+    """Between one request and its readers. The owner thread never waits for a reader, and wakes it now and then only.
 
-    ``cancel`` only sets a flag: it may be called by the garbage collector, in any thread, whatever locks are held.
+    ``cancel`` only sets flags: it may be called by the garbage collector, in any thread, whatever locks are held.
+
+    Args:
+        seed: in use.
+        text_of: a token's own text.
+        stirred: raised when something is cancelled.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, text_of: Callable[[int], str], stirred: Signal) -> None:
         self.seed = seed
         self.cancelled = False
         self.ended = False
@@ -30,38 +48,87 @@ class Channel:
         self.snapshot: Snapshot | None = None
         self.anchors: dict[int, Snapshot] = {}
         self.stopped_by: str | None = None
-        self._events: deque[Event] = deque()
+        self._text_of = text_of
+        self._stirred = stirred
+        self._events: deque[Drawn | Prefill | Done] = deque()
         self._news = Condition()
+        self._listeners = 0
         self._raised = False
 
-    def cancel(self) -> None:
-        """Ask for the request to end before its next turn."""
-        self.cancelled = True
+    # --- the owner thread's side --------------------------------------------------------------------------------
 
-    def put(self, event: Event) -> None:
-        """Add an event."""
-        with self._news:
-            self._events.append(event)
-            self._news.notify()
+    def add(self, drawn: Drawn) -> None:
+        """Add a token, and wake nobody."""
+        self._events.append(drawn)
+
+    def put(self, event: Prefill) -> None:
+        """Add an event, and wake readers."""
+        self._events.append(event)
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake readers that wait for an event."""
+        if self._listeners:
+            with self._news:
+                self._news.notify_all()
 
     def end(self, done: Done, snapshot: Snapshot | None, error: BaseException | None = None) -> None:
         """Add the last event, and what is to be known once it was read."""
         with self._news:
-            self.snapshot, self.error, self.ended = snapshot, error, True
+            self.snapshot, self.error = snapshot, error
             self._events.append(done)
+            self.ended = True
             self._news.notify_all()
+
+    # --- the readers' side --------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Ask for the request to end before its next turn."""
+        self.cancelled = True
+        self._stirred.raised = True
 
     def get(self) -> Event | None:
         """The next event, waiting for it; None when all were read. After the last one the error is raised, once."""
+        while True:
+            try:
+                event = self._events.popleft()
+            except IndexError:
+                if self._more():
+                    continue
+                return None
+            return self._token(event) if isinstance(event, tuple) else event
+
+    def wait(self) -> None:
+        """Wait for the end, and for nothing before it."""
         with self._news:
-            while not self._events and not self.ended:
+            while not self.ended:
                 self._news.wait()
+
+    def _more(self) -> bool:
+        """Wait for an event; False when there will be none."""
+        with self._news:
+            self._listeners += 1
+            try:
+                while not self._events and not self.ended:
+                    self._news.wait()
+            finally:
+                self._listeners -= 1
             if self._events:
-                return self._events.popleft()
+                return True
             if self.error is not None and not self._raised:
                 self._raised = True
                 raise self.error
-            return None
+            return False
+
+    def _token(self, drawn: Drawn) -> Token:
+        token, text, logprob, entropy, reported, position = drawn
+        alternatives: tuple[Alternative, ...] = ()
+        if reported is not None:
+            own = self._text_of
+            alternatives = tuple(
+                Alternative(one, own(one), raw, ruled) for one, raw, ruled in zip(*reported, strict=True)
+            )
+        return Token(token, text, logprob, entropy, alternatives, position)
 
 
 class Stream(Iterator[Event]):
@@ -99,6 +166,7 @@ class Stream(Iterator[Event]):
         """Read the rest and put it together. Events read before are not in it."""
         tokens: list[Token] = []
         done: Done | None = None
+        self._channel.wait()
         for event in self:
             if isinstance(event, Token):
                 tokens.append(event)

@@ -45,6 +45,9 @@ class TextStream:
     def push(self, token: int) -> str:
         """The text that became certain with this token. Once a stop string was found: what came before it."""
         text = self.held + self._decoder.push(token)
+        if not self._stops:
+            self.held = ""
+            return text
         found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
             _, at, self.stopped_by = min(found)

@@ -108,6 +108,12 @@ class SamplingOptions(Options):
     alternatives: Annotated[
         int, Field(ge=0, le=50, description="How many of the likeliest tokens to report at each position.")
     ] = 5
+    timeout: Annotated[
+        float | None, Field(gt=0.0, description="Stop after this many seconds, waiting for a turn included.")
+    ] = None
+    exact: Annotated[
+        bool, Field(description="The same text whatever else is generated at the same time, bit for bit; slower.")
+    ] = False
 
 
 def build(schema: type[S], values: Mapping[str, Any], what: str) -> S:

@@ -83,7 +83,7 @@ class ChatTab:
             with gr.Column(elem_classes=["sd-side"]):
                 self.panel = inspector()
                 with gr.Accordion("Sampling", open=True, elem_id="sd-sampling") as self.sampling:
-                    self.options = controls(SamplingOptions)
+                    self.options = controls(SamplingOptions, exclude=("timeout", "exact"))
 
     def _wire(self, demo: gr.Blocks) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

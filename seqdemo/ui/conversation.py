@@ -30,6 +30,7 @@ _REASONS = {
     "length": "stopped at the token limit",
     "stop": "ended at a stop text",
     "end": "ended by itself",
+    "timeout": "stopped at the time limit",
     "cancelled": "stopped by you",
     "error": "broke off",
 }

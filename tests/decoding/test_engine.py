@@ -293,7 +293,7 @@ def test_a_stream_nobody_holds_stops_by_itself(head: Any, engine: Engine) -> Non
         if isinstance(event, Token):
             break
     gc.collect()
-    wait_until(lambda: not engine._active)
+    wait_until(lambda: engine.load == (0, 0))
     read = head.tokens_read
     time.sleep(0.02)
     assert head.tokens_read == read
@@ -366,7 +366,7 @@ def test_a_full_engine_says_so_with_its_limit(head: Any) -> None:
     assert streams[2].decoded().done.reason == "cancelled"
     streams[0].close()
     streams[1].close()
-    wait_until(lambda: not engine._active)
+    wait_until(lambda: engine.load == (0, 0))
     assert engine.submit(ask(head)).decoded().done.reason == "length"
     engine.close()
     with pytest.raises(SeqdemoError, match="closed"):
@@ -423,7 +423,7 @@ def test_no_other_thread_notices_inference_mode(head: Any, engine: Engine) -> No
 def test_a_reader_that_is_slow_blocks_nobody(head: Any, engine: Engine) -> None:
     """All events are made though none is read."""
     stream = engine.submit(ask(head, max_tokens=50))
-    wait_until(lambda: not engine._active and not engine._queue)
+    wait_until(lambda: engine.load == (0, 0))
     assert len(stream.decoded().tokens) == 50
 
 

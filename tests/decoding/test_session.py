@@ -209,10 +209,10 @@ def test_a_session_is_freed_with_its_stream(head: Any, engine: Engine) -> None:
     del session, reply
     gc.collect()
     for _ in range(1000):
-        if not engine._active:
+        if engine.load == (0, 0):
             break
         time.sleep(0.005)
-    assert not engine._active
+    assert engine.load == (0, 0)
 
 
 def test_a_head_that_fails_leaves_the_session_usable(session: Session) -> None:

@@ -1,0 +1,233 @@
+"""All requests of one pipeline: prompts are read in chunks, rows that write share steps."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqdemo.plugin import TokenHead
+
+from .batched import Chooser
+from .generation import Generating, Reason, chunk_size
+from .stepper import Stepper
+
+__all__ = ["Lane"]
+
+Floats = NDArray[Any]
+
+_TELL = 0.02
+"""Seconds between two times that readers are woken for tokens after the first."""
+
+
+class Lane:
+    """Requests that share a stepper.
+
+    A turn is one step of all rows, or one chunk of one prompt; where there is both, by turns. Rows come and go between
+    steps. A row whose step raises ends alone: the step is made again, row by row.
+
+    Args:
+        head: of the pipeline.
+        stepper: prepared for it; nobody else uses it.
+        device: where the head is.
+        ended: called with each request that has ended.
+    """
+
+    def __init__(
+        self, head: TokenHead, stepper: Stepper, device: torch.device, ended: Callable[[Generating], None]
+    ) -> None:
+        self.stepper = stepper
+        self._device = device
+        self._ended = ended
+        self._grid = chunk_size(head)
+        self._forbidden = np.array(sorted(head.forbidden_ids), dtype=np.int64)
+        self._prompts: deque[Generating] = deque()
+        self._writers: list[Generating] = []
+        self._rereaders: list[Generating] = []
+        self._logits: Floats = np.zeros((0, 0), dtype=np.float32)
+        self._chooser: Chooser | None = None
+        self._reads_next = True
+        self._told = 0.0
+
+    def __len__(self) -> int:
+        return len(self._prompts) + len(self._writers) + len(self._rereaders)
+
+    @property
+    def requests(self) -> tuple[Generating, ...]:
+        """All that have not ended."""
+        return (*self._prompts, *self._writers, *self._rereaders)
+
+    def enter(self, work: Generating) -> None:
+        """Take a request in."""
+        self._prompts.append(work)
+
+    def turn(self) -> None:
+        """Do a bounded piece of work."""
+        rows = bool(self._writers or self._rereaders)
+        if self._prompts and (self._reads_next or not rows):
+            self._reads_next = False
+            self._read()
+        elif rows:
+            self._reads_next = True
+            self._step()
+
+    def sweep(self, now: float) -> None:
+        """End what was cancelled or has run out of time."""
+        for work in self.requests:
+            if (reason := work.unwanted(now)) is not None:
+                self._end(work, reason)
+
+    def fail(self, error: BaseException) -> None:
+        """End everything with an error."""
+        for work in self.requests:
+            self._end(work, "error", error)
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """One chunk of the prompt whose turn it is."""
+        work = self._prompts[0]
+        self._prompts.rotate(-1)
+        try:
+            if not work.begun:
+                work.begin(self._device)
+            if not work.rereads and not work.read(self.stepper, self._grid, self._device):
+                return
+            work.sit(self.stepper)
+            self._prompts.remove(work)
+            if work.rereads:
+                self._rereaders.append(work)
+            else:
+                self._join(work, _array(work.logits))
+        except BaseException as error:  # noqa: BLE001 - a request that raises ends alone, its reader gets the error
+            self._end(work, "error", error)
+
+    def _join(self, work: Generating, logits: Floats) -> None:
+        """A row has read everything, and ``logits`` ``(1, V)`` come after it."""
+        if not work.ready(self.stepper):
+            self._end(work, "length")
+            return
+        # Copied: the stepper may use the memory again.
+        self._logits = np.concatenate([self._logits, logits]) if self._writers else logits.copy()
+        self._writers.append(work)
+        self._chooser = None
+
+    # --- stepping -----------------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        """Every row reads one token: one drawn just now, or one that was generated before."""
+        ids, due = self._draw()
+        ids += [work.reread() for work in self._rereaders]
+        self._tell()
+        logits, failed = self._forward([*self._writers, *self._rereaders], ids)
+        if failed:
+            self._writers = [work for work in self._writers if work not in failed]
+            self._rereaders = [work for work in self._rereaders if work not in failed]
+            self._chooser = None
+        count = len(self._writers)
+        self._logits = logits[:count]
+        for work, error in failed.items():
+            self._end(work, "error", error)
+        for work in due:
+            if work not in failed:
+                self._settle(work)
+        for row, work in enumerate(list(self._rereaders), count):
+            if not work.rereads:
+                self._rereaders.remove(work)
+                self._settle(work, logits[row : row + 1])
+
+    def _draw(self) -> tuple[list[int], list[Generating]]:
+        """Ids drawn for the rows that write, and those of them with something to be done after the step."""
+        if not self._writers:
+            return [], []
+        if self._chooser is None:
+            self._chooser = Chooser([work.request.options for work in self._writers], self._forbidden)
+        writers = self._writers
+        picks = self._chooser(self._logits, [work.number() for work in writers], [work.recent for work in writers])
+        ids: list[int] = []
+        due: list[Generating] = []
+        failed: dict[Generating, BaseException] = {}
+        drawn = zip(writers, picks.ids, picks.logprobs, picks.entropies, picks.reported, strict=True)
+        for row, (work, token, logprob, entropy, reported) in enumerate(drawn):
+            try:
+                if row in picks.errors:
+                    raise picks.errors[row]
+                if work.write(token, logprob, entropy, reported):
+                    due.append(work)
+                ids.append(token)
+            except BaseException as error:  # noqa: BLE001 - a tokenizer may raise too
+                failed[work] = error
+        for work, trouble in failed.items():
+            self._end(work, "error", trouble)
+        return ids, due
+
+    def _tell(self) -> None:
+        """Wake readers now and then: each wake-up costs more than a token."""
+        now = perf_counter()
+        if now - self._told > _TELL:
+            self._told = now
+            for work in self._writers:
+                work.channel.tell()
+
+    def _forward(self, rows: list[Generating], ids: list[int]) -> tuple[Floats, dict[Generating, BaseException]]:
+        """Logits of the rows that took the step, in order, and what the others raised."""
+        found: list[Floats] = []
+        failed: dict[Generating, BaseException] = {}
+        width = self.stepper.width
+        for start in range(0, len(rows), width):
+            part, tokens = rows[start : start + width], ids[start : start + width]
+            try:
+                found.append(_array(self.stepper.step(tokens, [work.slot for work in part])))
+            except BaseException as error:  # noqa: BLE001 - as above
+                if len(part) == 1:
+                    failed[part[0]] = error
+                    continue
+                for work, token in zip(part, tokens, strict=True):
+                    try:
+                        found.append(_array(self.stepper.step([token], [work.slot])).copy())
+                    except BaseException as own:  # noqa: BLE001 - as above
+                        failed[work] = own
+        if len(found) == 1:
+            return found[0], failed
+        return np.concatenate(found) if found else self._logits[:0], failed
+
+    def _settle(self, work: Generating, logits: Floats | None = None) -> None:
+        """After a step: keep a snapshot or end; ``logits`` are of a row that has just read everything."""
+        try:
+            if logits is not None:
+                self._join(work, logits)
+            elif (reason := work.keep(self.stepper)) is not None:
+                self._end(work, reason)
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._end(work, "error", error)
+
+    # --- ending -------------------------------------------------------------------------------------------------
+
+    def _end(self, work: Generating, reason: Reason, error: BaseException | None = None) -> None:
+        if work in self._prompts:
+            self._prompts.remove(work)
+        elif work in self._rereaders:
+            self._rereaders.remove(work)
+        elif work in self._writers:
+            row = self._writers.index(work)
+            self._writers.remove(work)
+            self._logits = np.delete(self._logits, row, axis=0)
+            self._chooser = None
+        try:
+            work.end(reason, self.stepper, error)
+        except BaseException as trouble:  # noqa: BLE001 - the reader must hear of its end
+            work.end("error", self.stepper, trouble)
+        self._ended(work)
+
+
+def _array(logits: Tensor | None) -> Floats:
+    """``(n, V)`` float32 in the memory numpy reads."""
+    assert logits is not None
+    found: Floats = logits.float().cpu().numpy()
+    return found
