@@ -19,6 +19,8 @@ class MinGRUCell(MinimalCell):
     Trace: gate ``z`` in (0, 1), candidate ``v``, ``h``.
     """
 
+    TRACE_RANGES: ClassVar = {"z": (0.0, 1.0)}
+
     projections = 2
 
     def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:

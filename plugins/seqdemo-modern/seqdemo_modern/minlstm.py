@@ -22,6 +22,8 @@ class MinLSTMCell(MinimalCell):
     Trace: ``f`` and ``i`` in (0, 1), here after scaling, so that they sum to one; candidate ``v``, ``h``.
     """
 
+    TRACE_RANGES: ClassVar = {"f": (0.0, 1.0), "i": (0.0, 1.0)}
+
     projections = 3
 
     def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:

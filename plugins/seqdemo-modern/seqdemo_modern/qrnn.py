@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,8 @@ class QRNN(Cell):
     State ``c`` ``(B, H)`` and ``x`` ``(B, K - 1, I)``, the last inputs, oldest first. Trace: gates ``f``, ``o`` in
     (0, 1), candidate ``z`` in (-1, 1), ``c``, ``h``.
     """
+
+    TRACE_RANGES: ClassVar = {"z": (-1.0, 1.0), "f": (0.0, 1.0), "o": (0.0, 1.0)}
 
     def __init__(self, config: QRNNConfig, input_size: int) -> None:
         super().__init__(input_size, config.hidden_size)

@@ -7,7 +7,7 @@ sequential is elementwise. The recurrence is not linear in the memory; its gradi
 from __future__ import annotations
 
 from math import exp
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ class SRU(Cell):
 
     State ``c`` ``(B, H)``. Trace: gates ``f``, ``r`` in (0, 1), candidate ``u = W x``, ``c``, ``h``.
     """
+
+    TRACE_RANGES: ClassVar = {"f": (0.0, 1.0), "r": (0.0, 1.0)}
 
     def __init__(self, config: SRUConfig, input_size: int) -> None:
         hidden = config.hidden_size
