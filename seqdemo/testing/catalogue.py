@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from . import listing, model_basics, model_batch, model_learning, model_places, model_sequence, model_trace  # noqa: F401
+from . import (  # noqa: F401 - they define the checks
+    listing,
+    model_basics,
+    model_batch,
+    model_learning,
+    model_places,
+    model_sequence,
+    model_trace,
+    task_checks,
+    token_checks,
+    tokenizer_checks,
+)
 from .core import FOUND, Check, Kind
 
 __all__ = ["CHECKS", "Description", "broken_list", "describe"]
@@ -57,10 +68,51 @@ NAMES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "tokenizer": (
             "config_described",
             "imports_without_torch",
+            "builds",
+            "every_id_has_bytes",
+            "unknown_ids_refused",
+            "ids_in_range",
+            "empty_text",
+            "encoding_repeats",
+            "special_tokens_silent",
+            "text_gives_no_special_tokens",
+            "no_half_characters",
+            "decoder_equals_decode",
+            "decoder_resumes",
+            "lossless",
+            "unseen_text_accounted_for",
+            "lone_surrogates_refused",
+            "saves_and_loads",
+            "nothing_pickled",
+            "damaged_files_refused",
+            "two_threads",
         ),
         "task": (
             "config_described",
             "imports_without_torch",
+            "builds",
+            "options_default",
+            "loss_shape",
+            "eval_deterministic",
+            "loss_adds_up",
+            "padding_does_not_count",
+            "metrics_merge",
+            "state_prefixed",
+            "stream_carries_state",
+            "gradients_reach",
+            "saves_and_loads",
+            "bad_rows_refused",
+            "predicts_each_row",
+            "next_shape",
+            "state_unchanged",
+            "next_equals_logits",
+            "next_of_nothing",
+            "next_ragged",
+            "next_traces",
+            "token_io_computes",
+            "prompt_not_empty",
+            "end_and_forbidden_ids",
+            "result_is_typed",
         ),
     }
 )

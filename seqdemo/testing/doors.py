@@ -121,9 +121,9 @@ def check_plugin(name: str, heard: Callable[[Outcome], None] | None = None) -> R
     outcomes: list[Outcome] = []
     for info in chosen:
         subjects = [
-            _SUBJECTS[kind](f"{canonical(info.distribution)}:{own}")
-            for kind, names in info.records.items()
-            for own in names
+            make(f"{canonical(info.distribution)}:{own}")
+            for kind, make in _SUBJECTS.items()
+            for own in info.records[kind]
         ]
         for subject in subjects:
             outcomes.extend(Trial(subject).outcomes(heard))

@@ -17,5 +17,5 @@ def lab_of(subject: Subject) -> ModelLab | TokenizerLab | TaskLab:
     if isinstance(subject, TokenizerSubject):
         return TokenizerLab(subject)
     if isinstance(subject, TaskSubject):
-        return TaskLab(subject)
+        return TaskLab(subject, ModelSubject, TokenizerSubject)
     raise TypeError(f"{subject!r} is not a ModelSubject, TokenizerSubject or TaskSubject")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdemo.plugin import Config, RecurrentModel, State
+from seqdemo.plugin import RecurrentModel, State
 from seqdemo.plugin import state as verbs
 
 from .compare import close, same_layout, states_close, unchanged
@@ -121,7 +121,10 @@ def _read(model: RecurrentModel, call: str, x: Tensor, state: State) -> tuple[Te
 )
 def eval_deterministic(lab: ModelLab) -> None:
     """In evaluation mode the same call gives the same outputs, whatever dropout is configured."""
-    config = _with_dropout(lab.config)
+    fields = type(lab.config).model_fields
+    config = lab.config_with(
+        **{name: 0.5 for name, field in fields.items() if "dropout" in name and field.annotation is float}
+    )
     for call in _calls(lab.build(config=config)):
         answers = []
         for seed in (1, 2):
@@ -129,16 +132,6 @@ def eval_deterministic(lab: ModelLab) -> None:
             torch.manual_seed(seed)
             answers.append(_read(model, call, lab.x(2, 5), model.initial_state(2))[0])
         close(answers[1], answers[0], f"two calls of {call}, in evaluation mode")
-
-
-def _with_dropout(config: Config) -> Config:
-    """The config with every dropout turned up, where it accepts that."""
-    fields = type(config).model_fields
-    rates = {name: 0.5 for name, field in fields.items() if "dropout" in name and field.annotation is float}
-    try:
-        return type(config).model_validate(config.model_dump() | rates)
-    except ValueError:
-        return config
 
 
 @check(

@@ -45,6 +45,16 @@ class ModelLab:
     def config(self) -> Config:
         return self.subject.resolve_config(SMALL)
 
+    def config_with(self, **values: Any) -> Config:
+        """The config with other values, where it has such fields and accepts them."""
+        given = self.config.model_dump()
+        try:
+            return type(self.config).model_validate(
+                given | {name: values[name] for name in values.keys() & given.keys()}
+            )
+        except ValueError:
+            return self.config
+
     def build(self, seed: int = 0, config: Config | None = None) -> RecurrentModel:
         """The model as it is when new, under a seed."""
         torch.manual_seed(seed)

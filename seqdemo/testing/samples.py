@@ -33,5 +33,5 @@ def training_texts() -> list[str]:
     syllables = [
         first + vowel + last for first in "bdfgklmnprstvz" for vowel in "aeiou" for last in ("", "n", "r", "st")
     ]
-    words = ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(2500)]
+    words = ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(4000)]
     return [*TEXTS, *(" ".join(words[start : start + 10]) + "\n" for start in range(0, len(words), 10))]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqdemo.errors import ConfigError, TokenizerError
+from seqdemo.errors import ConfigError, DataError, TokenizerError
 from seqdemo.plugin import (
     Batch,
     Context,
@@ -77,7 +77,10 @@ class GenerationHead(TokenHead):
 
     def encode(self, row: Mapping[str, Any]) -> list[int]:
         """Token ids of the row's ``text``, closed by the end token where the tokenizer has one."""
-        ids = self.tokenizer.encode(row["text"])
+        text = row.get("text")
+        if not isinstance(text, str):
+            raise DataError(f"A row needs the column 'text' with a text in it; this one has {text!r} there.")
+        ids = self.tokenizer.encode(text)
         end = self.tokenizer.special_tokens.get("eos")
         return ids if end is None else [*ids, end]
 
@@ -169,13 +172,14 @@ class GenerationHead(TokenHead):
         return Generation(decoded.prompt, decoded.text, decoded.tokens, decoded.done)
 
     def token_io(self) -> TokenIO | None:
-        if self.project is not None:
-            return None
         weight = self.output.weight.detach()
         vectors = torch.eye(len(weight), device=weight.device, dtype=weight.dtype)
         if self.embedding is not None:
             vectors = self.embedding.weight.detach()
-        return TokenIO(vectors, weight, self.output.bias.detach())
+        project = None
+        if self.project is not None:
+            project = self.project.weight.detach(), self.project.bias.detach()
+        return TokenIO(vectors, weight, self.output.bias.detach(), project, self.decoder, ROLE, OUTPUT)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
