@@ -108,9 +108,7 @@ def rows(found: Findings) -> list[tuple[str, ...]]:
         lines.append((one.loss, cells))
     for other in found.published:
         blank = ("",) * 3
-        lines.append(
-            (other.loss, (f"{other.name}, {other.source}", *blank, f"{other.loss:.3f} ({other.part})", *blank))
-        )
+        lines.append((other.loss, (f"({other.name})", *blank, f"{other.loss:.3f}", *blank)))
     return [cells for _, cells in sorted(lines, key=lambda line: line[0])]
 
 
@@ -145,15 +143,16 @@ def notes(found: Findings) -> list[str]:
 def markdown(found: Findings) -> str:
     """The table and its notes."""
     lines = [f"| {' | '.join(HEADINGS)} |", "| --- |" + " ---: |" * (len(HEADINGS) - 1)]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in rows(found)]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows(found)]
     return "\n".join([*lines, "", *(f"- {' '.join(line.split())}" for line in notes(found))]) + "\n"
 
 
 def show(found: Findings, console: Console) -> None:
     """The table and its notes in the terminal; published figures are dim."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "model" else "right", min_width=8)
+        first, word = heading == "model", max(map(len, heading.split()))
+        table.add_column(heading, justify="left" if first else "right", min_width=word, no_wrap=first)
     for cells in rows(found):
         table.add_row(*cells, style=None if cells[1] else "dim")
     console.print(table)

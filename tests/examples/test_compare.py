@@ -39,6 +39,9 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     for name in ("WARM_TOKENS", "TIMED_TOKENS"):
         monkeypatch.setattr(speed, name, 5)
+    monkeypatch.setitem(compare_models.SHARED, "learning_rates", [1e-3, 1e-2])
+    for name, value in (("batch_size", 4), ("window", 16)):
+        monkeypatch.setitem(compare_models.SHARED["training"], name, value)
     return SimpleNamespace(
         main=compare_models, plot=plot, progress=progress, rule=rule, runs=runs, speed=speed, table=table
     )
@@ -185,9 +188,7 @@ def test_goes_on_after_an_interruption(
     run: Run, scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped after the first result, then in the middle of a run: what was done stays, and the end is the same."""
-    assert run("--models", "gru,rnn", "--train-only", out="whole").exit_code == 0
-
-    whole_report = scripts.main.report
+    assert run("--models", "rnn", "--train-only", out="whole").exit_code == 0
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -195,7 +196,6 @@ def test_goes_on_after_an_interruption(
     with monkeypatch.context() as patch:
         patch.setattr(scripts.main, "report", stop)
         assert run("--models", "gru,rnn", "--train-only").exit_code == 130
-    assert scripts.main.report is whole_report
     place = tmp_path / "out" / "results"
     first = place / "gru" / "result.json"
     written = first.stat().st_mtime_ns
@@ -208,7 +208,7 @@ def test_goes_on_after_an_interruption(
     with monkeypatch.context() as patch:
         patch.setattr(scripts.progress.Watch, "step", stop_late)
         assert run("--models", "gru,rnn", "--train-only").exit_code == 130
-    assert len(list((place / "rnn").glob("lr-*.json"))) == 3
+    assert len(list((place / "rnn").glob("lr-*.json"))) == 2
     tried: list[tuple[str, int]] = []
     train = seqdemo.train
 
@@ -220,10 +220,9 @@ def test_goes_on_after_an_interruption(
     assert run("--models", "gru,rnn", "--train-only").exit_code == 0
     assert tried == [("rnn", 4)], "only the run that was stopped is gone on with"
     assert first.stat().st_mtime_ns == written
-    for model in ("gru", "rnn"):
-        ((one,), (other,)) = (scripts.runs.results(tmp_path / out, [model]) for out in ("whole", "out"))
-        assert {**asdict(one), "seconds": 0} == {**asdict(other), "seconds": 0}
-        assert one.learning_rate == scripts.runs.best(one.search)
+    ((one,), (other,)) = (scripts.runs.results(tmp_path / out, ["rnn"]) for out in ("whole", "out"))
+    assert {**asdict(one), "seconds": 0} == {**asdict(other), "seconds": 0}
+    assert one.learning_rate == scripts.runs.best(one.search)
 
 
 def test_another_rule_needs_another_folder(run: Run, scripts: SimpleNamespace, tmp_path: Path) -> None:
@@ -314,8 +313,8 @@ def test_the_table_says_what_was_found(scripts: SimpleNamespace, tmp_path: Path)
     assert cells[5] == ["a:quick", "384", "2,001,234", "0.0025", "1.552", "–", "–", "4,608"]
     assert cells[8][4:] == ["1.600", "250", "2,500", "4,608"]
     assert "- odd failed: It broke." in lines
-    assert any("80% apart" in line and "3 rounds" in line and "2,457,600" not in line for line in lines)
-    assert any("600 steps of 32 × 128 characters (2,457,600 in all)" in line for line in lines)
+    assert any("80% apart" in line and "3 rounds" in line and "38,400" not in line for line in lines)
+    assert any("600 steps of 4 × 16 characters (38,400 in all)" in line for line in lines)
     assert "a:quick" in done.stdout
     found = json.loads((tmp_path / "table.json").read_text("utf-8"))
     assert found["failed"] == {"odd": "It\nbroke."}
