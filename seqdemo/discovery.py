@@ -24,7 +24,7 @@ GROUP = "seqdemo"
 """Entry-point group of plugins."""
 
 BUILTIN = "seqdemo.builtin"
-HEAVY = ("torch", "gradio", "pandas")
+HEAVY = ("torch", "gradio", "pandas", "transformers")
 """Packages that no listing may import."""
 
 Phase = Literal["import", "contract", "hook", "records", "name", "config", "implementation"]
