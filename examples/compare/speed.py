@@ -90,7 +90,6 @@ def training_speed(rule: Rule, result: Result, data: Path, text: str, threads: i
             progress=False,
             listeners=[laps],
         )
-    # The last step's end is not waited for by the next one, and the first ones warm up.
     intervals = [after - before for before, after in pairwise(laps.ends)][WARM_STEPS - 1 :]
     return rule.tokens_per_step / statistics.median(intervals)
 

@@ -150,10 +150,11 @@ def markdown(found: Findings) -> str:
 def show(found: Findings, console: Console) -> None:
     """The table and its notes in the terminal; published figures are dim."""
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in HEADINGS:
-        first, word = heading == "model", max(map(len, heading.split()))
-        table.add_column(heading, justify="left" if first else "right", min_width=word, no_wrap=first)
-    for cells in rows(found):
+    lines = rows(found)
+    for place, heading in enumerate(HEADINGS):
+        longest = max(len(text) for text in (*heading.split(), *(cells[place] for cells in lines)))
+        table.add_column(heading, justify="right" if place else "left", width=longest)
+    for cells in lines:
         table.add_row(*cells, style=None if cells[1] else "dim")
     console.print(table)
     for line in notes(found):

@@ -56,7 +56,7 @@ def test_command_line_page_runs(checkout: Path) -> None:
         assert done.stdout.strip(), command
 
 
-@pytest.mark.parametrize("page", ["python.md", "cli.md"])
+@pytest.mark.parametrize("page", ["python.md", "cli.md", "compare.md"])
 def test_links_lead_somewhere(page: str) -> None:
     """A page links to files that exist."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
