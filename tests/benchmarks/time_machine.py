@@ -14,7 +14,8 @@ every window blank: the textbook side shuffles windows as the book does, seqdemo
 
 Both sides start from the same weights (seqdemo's fresh ones, copied), take turns to go first, and see the same
 number of tokens. Only seqdemo writes a checkpoint, at the end: seconds count that, tokens per second do not, and the
-table names the part. ``--json`` has every repetition.
+table names the part. Where other programs run too, read the processor's seconds (``cpu``): with one thread on a quiet
+machine they are the clock's. ``--json`` has every repetition.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from torch.nn import functional as F
 
 STREAMS, STEPS, HIDDEN, RATE, CLIP, EPOCHS = 32, 35, 256, 1.0, 1.0, 500
 TRAIN, HELD_OUT = 10_000, 5_000
-WIDTHS = (10, 10, 10, 9, 8, 11)
+WIDTHS = (10, 10, 10, 9, 8, 11, 9, 11)
 LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -49,7 +50,7 @@ class Run:
     """One training.
 
     Attributes:
-        curve: after each epoch: seconds so far, perplexity over the epoch.
+        curve: after each epoch: seconds so far, by the clock and by the processor, and perplexity over the epoch.
         tokens: predicted in training.
         seconds: of the whole training.
         saving: seconds of it that went into writing checkpoints, which the textbook loop does not do.
@@ -58,7 +59,7 @@ class Run:
 
     side: str
     model: str
-    curve: list[tuple[float, float]]
+    curve: list[tuple[float, float, float]]
     tokens: int
     seconds: float
     heldout: float
@@ -72,11 +73,17 @@ class Run:
     @property
     def perplexity(self) -> float:
         """Of the last epoch."""
+        return self.curve[-1][2]
+
+    @property
+    def cpu(self) -> float:
+        """The processor's seconds, up to the end of the last epoch."""
         return self.curve[-1][1]
 
-    def seconds_to(self, perplexity: float) -> float:
-        """When an epoch was first this good."""
-        return next((seconds for seconds, reached in self.curve if reached <= perplexity), math.inf)
+    def seconds_to(self, perplexity: float) -> tuple[float, float]:
+        """When an epoch was first this good, by the clock and by the processor."""
+        found = ((wall, cpu) for wall, cpu, reached in self.curve if reached <= perplexity)
+        return next(found, (math.inf, math.inf))
 
 
 def book_text(path: Path) -> str:
@@ -138,9 +145,9 @@ def textbook(kind: str, start: Textbook, ids: Tensor, held_out: Tensor, epochs: 
     net = start
     chance = random.Random(seed)
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
-    curve: list[tuple[float, float]] = []
+    curve: list[tuple[float, float, float]] = []
     seen = 0
-    began = time.perf_counter()
+    began, begun = time.perf_counter(), time.process_time()
     for _ in range(epochs):
         state = None
         total, count = 0.0, 0
@@ -162,7 +169,7 @@ def textbook(kind: str, start: Textbook, ids: Tensor, held_out: Tensor, epochs: 
             total += loss.item() * targets.numel()
             count += targets.numel()
         seen += count
-        curve.append((time.perf_counter() - began, math.exp(total / count)))
+        curve.append((time.perf_counter() - began, time.process_time() - begun, math.exp(total / count)))
     seconds = time.perf_counter() - began
     with torch.no_grad():
         logits, _ = net(held_out[None, :-1], None)
@@ -202,13 +209,16 @@ def ours(kind: str, train: Path, held_out: Path, epochs: int, sampling: str, see
     import seqdemo
     from seqdemo.training import Listener
 
-    curve: list[tuple[float, float]] = []
+    curve: list[tuple[float, float, float]] = []
 
     class Curve(Listener):
-        saving = 0.0
+        saving = begun = 0.0
+
+        def begin(self, *_: Any) -> None:
+            self.begun = time.process_time()
 
         def measured(self, record: Any) -> None:
-            curve.append((record["seconds"], math.exp(record["loss"])))
+            curve.append((record["seconds"], time.process_time() - self.begun, math.exp(record["loss"])))
 
         def phase(self, name: str) -> None:
             self.saving += time.perf_counter() if name == "train" else -time.perf_counter()
@@ -291,7 +301,9 @@ def table(runs: list[Run]) -> list[dict[str, Any]]:
                 "seconds": statistics.median(r.seconds for r in found),
                 "saving": statistics.median(r.saving for r in found),
                 "target": target,
-                "seconds_to_target": statistics.median(r.seconds_to(target) for r in found),
+                "seconds_to_target": statistics.median(r.seconds_to(target)[0] for r in found),
+                "cpu_seconds": statistics.median(r.cpu for r in found),
+                "cpu_seconds_to_target": statistics.median(r.seconds_to(target)[1] for r in found),
             }
             for side, found in sides.items()
         ]
@@ -322,12 +334,13 @@ def main() -> None:
     print("  ".join(f"{name} {value}" for name, value in about.items()))
     runs = compare(options)
     rows = table(runs)
-    titles = ("train ppl", "held-out", "tokens/s", "seconds", "saving", "to target")
+    titles = ("train ppl", "held-out", "tokens/s", "seconds", "saving", "to target", "cpu", "to target")
     print(f"{'model':6}{'side':10}" + "".join(f"{title:>{width}}" for title, width in zip(titles, WIDTHS, strict=True)))
     for row in rows:
         print(
             f"{row['model']:6}{row['side']:10}{row['train_perplexity']:10.3f}{row['heldout_perplexity']:10.2f}"
             f"{row['tokens_per_second']:10,.0f}{row['seconds']:9.1f}{row['saving']:8.1f}{row['seconds_to_target']:11.1f}"
+            f"{row['cpu_seconds']:9.1f}{row['cpu_seconds_to_target']:11.1f}"
             f"   (target {row['target']:.3f})"
         )
     if options.json:
