@@ -20,8 +20,8 @@ from .table import Findings, Published
 __all__ = ["draw"]
 
 _TWENTY = [to_hex(colour) for colour in color_sequences["tab20"]]
-COLOURS = [*_TWENTY[::2], *_TWENTY[1::2]]
-"""The strong ones, then the pale ones."""
+COLOURS = [*_TWENTY[:14:2], *_TWENTY[16::2], *_TWENTY[1:14:2], *_TWENTY[17::2]]
+"""The strong ones, then the pale ones; grey is for what was published."""
 
 GREY = "#8c8c8c"
 
@@ -80,7 +80,7 @@ def _curves(axes: Axes, found: Sequence[Result], published: Sequence[Published],
             fontsize=8,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "relpos": (0, 0.5)},
         )
     axes.set_xlim(0, 1.05 * last)
 
