@@ -160,12 +160,15 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor, before: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(B, T, F)`` and the inputs before it -> ``(B, T, F)`` and the last inputs within each row's length."""
         seen = torch.cat([before, x.to(before.dtype)], 1)
-        y = F.conv1d(seen.transpose(1, 2), self.weight.unsqueeze(1), self.bias, groups=len(self.weight))
+        # In two dimensions there is a kernel for features that lie last in memory; in one, all would be moved twice.
+        kernels = self.weight.unsqueeze(1).unsqueeze(2)
+        y = F.conv2d(seen.transpose(1, 2).unsqueeze(2), kernels, self.bias, groups=len(kernels))
+        y = y.squeeze(2).transpose(1, 2).contiguous()
         recent = before.shape[1]
         if lengths is None:
-            return y.transpose(1, 2), seen[:, -recent:].clone()
+            return y, seen[:, -recent:].clone()
         index = lengths.to(x.device).unsqueeze(1) + torch.arange(recent, device=x.device)
-        return y.transpose(1, 2), seen.gather(1, index.unsqueeze(2).expand(-1, -1, seen.shape[2]))
+        return y, seen.gather(1, index.unsqueeze(2).expand(-1, -1, seen.shape[2]))
 
     def step(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, F)`` -> ``(B, F)`` and the last inputs."""

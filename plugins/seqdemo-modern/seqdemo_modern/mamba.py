@@ -11,25 +11,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from seqdemo.plugin import Cell, State, Trace
 from seqdemo.plugin.sequence import blank_padding
 
 from .blocks import Block, Blocks, CausalConv, full_precision
 from .config_ssm import MambaConfig
-from .scan import linear_scan
+from .selective import selective_scan
 
-__all__ = ["Mamba", "MambaBranch", "selective_scan"]
-
-_AT_ONCE = 1 << 21
-"""Values of the state, over all rows and positions, that are held at a time."""
+__all__ = ["Mamba", "MambaBranch"]
 
 
 class MambaBranch(Cell):
     """The Mamba block (section 3.4, figure 3): convolution, selective state space, gate.
 
-    State: ``h`` ``(B, F, N)``, ``conv`` ``(B, K - 1, F)``. Trace: ``delta`` (step size, above 0), ``B`` and ``C``
+    State: ``h`` ``(B, N, F)``, ``conv`` ``(B, K - 1, F)``. Trace: ``delta`` (step size, above 0), ``B`` and ``C``
     (what is written and read), ``gate``, ``h``.
     """
 
@@ -46,7 +42,7 @@ class MambaBranch(Cell):
         self.select = nn.Linear(features, sum(self.parts), bias=False)
         self.steps = nn.Linear(rank, features)
         # Section 3.6: A is -1, ..., -N in every channel, and steps start log-uniform in [0.001, 0.1].
-        self.log_decay = nn.Parameter(torch.arange(1.0, size + 1).log().repeat(features, 1))
+        self.log_decay = nn.Parameter(torch.arange(1.0, size + 1).log().unsqueeze(1).repeat(1, features))
         nn.init.uniform_(self.steps.weight, -(rank**-0.5), rank**-0.5)
         start = torch.exp(torch.empty(features).uniform_(log(1e-3), log(1e-1)))
         self.steps.bias = nn.Parameter(start + torch.log(-torch.expm1(-start)))
@@ -86,47 +82,11 @@ class MambaBranch(Cell):
         z, conv = self.conv.step(z, state["conv"])
         z = F.silu(z.to(state["h"].dtype))
         delta, write, read = self._select(z)
-        a, b = _discrete(z, delta, -torch.exp(self.log_decay), write)
-        h = a * state["h"] + b
+        kept = torch.exp(delta.unsqueeze(1) * -torch.exp(self.log_decay))
+        h = kept * state["h"] + write.unsqueeze(2) * (delta * z).unsqueeze(1)
         gate = F.silu(gate)
-        y = self._leave((h * read.unsqueeze(-2)).sum(-1), z, gate)
+        y = self._leave((h * read.unsqueeze(2)).sum(1), z, gate)
         return y, {"h": h, "conv": conv}, {"delta": delta, "B": write, "C": read, "gate": gate, "h": h}
-
-
-def _discrete(x: Tensor, delta: Tensor, decay: Tensor, write: Tensor) -> tuple[Tensor, Tensor]:
-    """``exp(Δ A)`` and ``Δ B x``, both ``(..., F, N)``."""
-    return torch.exp(delta.unsqueeze(-1) * decay), (delta * x).unsqueeze(-1) * write.unsqueeze(-2)
-
-
-def selective_scan(
-    x: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, initial: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Algorithm 2 without the skip term, chunk by chunk: only one chunk's states are held, in training too.
-
-    Args:
-        x: ``(B, T, F)``.
-        delta: ``(B, T, F)``.
-        decay: ``A`` ``(F, N)``, negative.
-        write: ``B`` ``(B, T, N)``.
-        read: ``C`` ``(B, T, N)``.
-        initial: ``(B, F, N)``.
-
-    Returns:
-        ``y`` ``(B, T, F)`` and the last state.
-    """
-    size = max(1, _AT_ONCE // initial.numel())
-    h, outputs = initial, []
-    for chunk in zip(*(torch.split(part, size, 1) for part in (x, delta, write, read)), strict=True):
-        y, h = checkpoint(_read_chunk, *chunk, decay, h, use_reentrant=False, preserve_rng_state=False)
-        outputs.append(y)
-    return torch.cat(outputs, 1), h
-
-
-def _read_chunk(
-    x: Tensor, delta: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor
-) -> tuple[Tensor, Tensor]:
-    h = linear_scan(*_discrete(x, delta, decay, write), initial)
-    return (h @ read.unsqueeze(-1)).squeeze(-1), h[:, -1].clone()
 
 
 class Mamba(Blocks):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from seqdemo_modern import mamba
+from seqdemo_modern import selective
 from seqdemo_modern.config_ssm import MambaConfig
-from seqdemo_modern.mamba import MambaBranch, selective_scan
+from seqdemo_modern.mamba import MambaBranch
+from seqdemo_modern.selective import selective_scan
 from torch.nn import functional as F
 
 
@@ -34,7 +35,7 @@ def loop(branch: MambaBranch, x: torch.Tensor, h: torch.Tensor, recent: torch.Te
         delta = torch.log1p(torch.exp(weights["steps.weight"] @ parts[:2] + weights["steps.bias"]))
         y = torch.empty_like(z)
         for d in range(12):
-            a = -torch.exp(weights["log_decay"][d])
+            a = -torch.exp(weights["log_decay"][:, d])
             h[d] = torch.exp(delta[d] * a) * h[d] + delta[d] * write * z[d]
             y[d] = read @ h[d] + weights["skip"][d] * z[d]
         outputs.append(weights["output.weight"] @ (y * F.silu(both[12:])))
@@ -45,10 +46,10 @@ def loop(branch: MambaBranch, x: torch.Tensor, h: torch.Tensor, recent: torch.Te
 def test_follows_the_algorithm(branch):
     """From any state the whole-sequence form gives what the algorithm gives, position by position."""
     x = torch.randn(2, 9, 6, dtype=torch.float64)
-    h, recent = torch.randn(2, 12, 5, dtype=torch.float64), torch.randn(2, 3, 12, dtype=torch.float64)
+    h, recent = torch.randn(2, 5, 12, dtype=torch.float64), torch.randn(2, 3, 12, dtype=torch.float64)
     y, _ = branch(x, {"h": h, "conv": recent})
     for b in range(2):
-        torch.testing.assert_close(y[b], loop(branch, x[b], h[b], recent[b]), rtol=0, atol=1e-10)
+        torch.testing.assert_close(y[b], loop(branch, x[b], h[b].T, recent[b]), rtol=0, atol=1e-10)
 
 
 @torch.no_grad()
@@ -68,7 +69,7 @@ def test_agrees_with_transformers(branch):
             "x_proj.weight": ours["select.weight"],
             "dt_proj.weight": ours["steps.weight"],
             "dt_proj.bias": ours["steps.bias"],
-            "A_log": ours["log_decay"],
+            "A_log": ours["log_decay"].T,
             "D": ours["skip"],
             "out_proj.weight": ours["output.weight"],
         }
@@ -85,10 +86,10 @@ def inputs(rows: int, time: int, features: int, size: int) -> list[torch.Tensor]
     made = [
         torch.randn(rows, time, features, **options),
         torch.rand(rows, time, features, **options),
-        -torch.rand(features, size, **options),
+        -torch.rand(size, features, **options),
         torch.randn(rows, time, size, **options),
         torch.randn(rows, time, size, **options),
-        torch.randn(rows, features, size, **options),
+        torch.randn(rows, size, features, **options),
     ]
     return [tensor.requires_grad_() for tensor in made]
 
@@ -100,11 +101,11 @@ def test_chunks_of_any_size_agree(monkeypatch, at_once):
     x, delta, decay, write, read, h = args
     outputs = []
     for t in range(11):
-        h = torch.exp(delta[:, t, :, None] * decay) * h + (delta * x)[:, t, :, None] * write[:, t, None]
-        outputs.append((h * read[:, t, None]).sum(-1))
+        h = torch.exp(delta[:, t, None] * decay) * h + (delta * x)[:, t, None] * write[:, t, :, None]
+        outputs.append((h * read[:, t, :, None]).sum(1))
     want = torch.stack(outputs, 1)
     wanted = torch.autograd.grad(want.pow(2).sum() + h.pow(2).sum(), args)
-    monkeypatch.setattr(mamba, "_AT_ONCE", at_once)
+    monkeypatch.setattr(selective, "_AT_ONCE", at_once)
     y, last = selective_scan(*args)
     torch.testing.assert_close(y, want, rtol=0, atol=1e-10)
     torch.testing.assert_close(last, h, rtol=0, atol=1e-10)
@@ -116,7 +117,7 @@ def test_training_keeps_less_than_the_states(monkeypatch):
     """What is kept for the backward pass is a fraction of all positions' states."""
     rows, time, features, size = 2, 256, 8, 16
     args = inputs(rows, time, features, size)
-    monkeypatch.setattr(mamba, "_AT_ONCE", rows * features * size * 32)
+    monkeypatch.setattr(selective, "_AT_ONCE", rows * features * size * 32)
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -135,4 +136,4 @@ def test_steps_start_between_a_thousandth_and_a_tenth():
     steps = F.softplus(branch.steps.bias)
     assert 0.001 <= steps.min() < 0.0015
     assert 0.07 < steps.max() <= 0.1001
-    torch.testing.assert_close(-torch.exp(branch.log_decay[7]), torch.tensor([-1.0, -2.0, -3.0, -4.0]))
+    torch.testing.assert_close(-torch.exp(branch.log_decay[:, 7]), torch.tensor([-1.0, -2.0, -3.0, -4.0]))
