@@ -16,7 +16,7 @@ import pluggy
 from .discovery import HEAVY, Problem, Source, heavy_loaded, isolated
 from .errors import ContractError, PluginError
 from .plugin import hooks
-from .plugin.records import LoaderRecord, ModelRecord, Record, TaskRecord, TokenizerRecord
+from .plugin.records import LoaderRecord, ModelRecord, Record, StepperRecord, TaskRecord, TokenizerRecord
 
 __all__ = ["KINDS", "Announced", "announced", "heavy_names"]
 
@@ -25,6 +25,7 @@ KINDS: Mapping[str, type[Record]] = {
     "models": ModelRecord,
     "tasks": TaskRecord,
     "loaders": LoaderRecord,
+    "steppers": StepperRecord,
 }
 """Kinds of records, each announced through a hook of its own."""
 

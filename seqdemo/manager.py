@@ -33,8 +33,9 @@ _CONFIGS = {
     "models": "ModelConfig",
     "tasks": "TaskConfig",
     "loaders": "LoaderConfig",
+    "steppers": "StepperConfig",
 }
-_IMPLEMENTATIONS = {"tokenizers": "Tokenizer", "loaders": "Loader"}
+_IMPLEMENTATIONS = {"tokenizers": "Tokenizer", "loaders": "Loader", "steppers": "Prepared"}
 """Names in ``seqdemo.plugin`` of the classes that a kind's config and implementation derive from."""
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast, overload
 import torch
 
 from . import checkpoint
-from .decoding import Request, Session, Stream, engine
+from .decoding import Request, Session, Stepping, Stream, check_precision, engine, stepping
 from .devices import resolve_device, resolve_dtype
 from .errors import ConfigError, TokenizerError
 from .manifest import Manifest
@@ -81,6 +81,7 @@ class Pipeline:
         manifest: Manifest | None = None,
         card: str = "",
         folder: Path | None = None,
+        precision: str = "auto",
     ) -> None:
         self.parts = parts
         self.name = name
@@ -89,6 +90,11 @@ class Pipeline:
         self.manifest = manifest
         self._device = resolve_device(device)
         self.head.to(self._device).eval()
+        if isinstance(self.head, TokenHead):
+            check_precision(self.head, self._device, precision)
+            self.head.precision = precision
+        elif precision != "auto":
+            raise ConfigError(f"precision = {precision!r} is for pipelines that emit tokens; {self.task} does not.")
 
     def __repr__(self) -> str:
         models = ", ".join(chosen.name for chosen in self.parts.models.values())
@@ -118,6 +124,11 @@ class Pipeline:
     def dtype(self) -> torch.dtype:
         """Floating-point type of the weights in memory."""
         return next((p.dtype for p in self.head.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
+    def stepper(self) -> Stepping:
+        """What makes its tokens: the stepper's name, its precision, and why that was chosen."""
+        return stepping(self._token_head(), self._device)
 
     @property
     def parameters(self) -> int:
@@ -306,6 +317,7 @@ def load(
     *,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype | None = None,
+    precision: str = "auto",
     local_files_only: bool = False,
 ) -> Pipeline:
     """Load a pipeline.
@@ -314,10 +326,12 @@ def load(
         name: a checkpoint folder, the name of a shipped or an own checkpoint, or a hub id ``owner/name``.
         device: ``"auto"`` is CUDA where there is one.
         dtype: of the weights in memory: ``"float32"`` (None), ``"bfloat16"``, ``"float16"`` or ``"float64"``.
+        precision: what tokens are generated in: ``"fp32"``, ``"bf16"``, ``"int8"``, or ``"auto"``, which follows the
+            size of the model and says what it chose in ``Pipeline.stepper``. Everything else is in ``dtype``.
         local_files_only: never ask the hub.
 
     Raises:
-        UnknownNameError, CheckpointError, PluginError, DeviceError: each saying what to do next.
+        UnknownNameError, CheckpointError, PluginError, DeviceError, ConfigError: each saying what to do next.
     """
     where = resolve_device(device)
     found = checkpoint.load(name, dtype=resolve_dtype(dtype), local_files_only=local_files_only)
@@ -328,6 +342,7 @@ def load(
         manifest=found.manifest,
         card=found.card,
         folder=found.folder,
+        precision=precision,
     )
 
 
@@ -341,6 +356,7 @@ def pipeline(
     tokenizer_config: Mapping[str, Any] | None = None,
     task_config: Mapping[str, Any] | None = None,
     device: str | torch.device = "auto",
+    precision: str = "auto",
     seed: int = 0,
 ) -> Pipeline:
     """A pipeline with fresh, untrained weights.
@@ -351,6 +367,7 @@ def pipeline(
         texts: what the tokenizers learn their vocabulary from, where they need any.
         model_config, tokenizer_config, task_config: config values.
         device: ``"auto"`` is CUDA where there is one.
+        precision: as :func:`load` takes it.
         seed: of the initial weights.
 
     Raises:
@@ -360,7 +377,7 @@ def pipeline(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts = _assembled(task, model, tokenizer, texts, model_config, tokenizer_config, task_config)
-    return Pipeline(parts, device=where)
+    return Pipeline(parts, device=where, precision=precision)
 
 
 def count_parameters(

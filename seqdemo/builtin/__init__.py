@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqdemo.plugin import ModelRecord, TaskRecord, TokenizerRecord, hookimpl
+from seqdemo.plugin import ModelRecord, StepperRecord, TaskRecord, TokenizerRecord, hookimpl
 
 _FUSED = "seqdemo.builtin.models.fused"
 _SCRATCH = "seqdemo.builtin.models.scratch"
@@ -73,5 +73,18 @@ def seqdemo_tasks() -> list[TaskRecord]:
             "seqdemo.builtin.generation.head:GenerationHead",
             "seqdemo.builtin.generation.config:GenerationConfig",
             "Continue text and hold conversations, one token at a time.",
+        )
+    ]
+
+
+@hookimpl
+def seqdemo_steppers() -> list[StepperRecord]:
+    """One-token work for torch's three recurrent layers."""
+    return [
+        StepperRecord(
+            "recurrent",
+            "seqdemo.builtin.steppers.recurrent:RecurrentPrepared",
+            "seqdemo.builtin.steppers.config:RecurrentStepperConfig",
+            "rnn, lstm and gru on the CPU: packed weights in fp32, bf16 or int8.",
         )
     ]

@@ -18,7 +18,7 @@ from seqdemo.plugin.events import Done, Token
 
 from .generate import usage_text
 from .listing import size_text
-from .loading import PredictionCommand, given_options, load, loading
+from .loading import PredictionCommand, given_options, load, loading, precise
 
 if TYPE_CHECKING:
     from seqdemo import Pipeline, Session
@@ -195,8 +195,9 @@ def _first_generator() -> str:
 @click.command(cls=PredictionCommand)
 @click.argument("checkpoint", required=False)
 @loading
-def chat(checkpoint: str | None, device: str, dtype: str | None, offline: bool, **params: Any) -> None:
+@precise
+def chat(checkpoint: str | None, device: str, dtype: str | None, offline: bool, precision: str, **params: Any) -> None:
     """Talk with CHECKPOINT, a name, folder or hub id; without one, with the first generator there is."""
     name = checkpoint or _first_generator()
-    pipe = load(name, device, dtype, offline)
+    pipe = load(name, device, dtype, offline, precision)
     Chat(pipe, given_options(name, params)).run()

@@ -12,7 +12,7 @@ import click
 from seqdemo.plugin.events import Done, Prefill, Token
 
 from .listing import size_text
-from .loading import PredictionCommand, given_options, load, loading, read_text
+from .loading import PredictionCommand, given_options, load, loading, precise, read_text
 
 if TYPE_CHECKING:
     from seqdemo.plugin.events import Event
@@ -37,7 +37,12 @@ def usage_text(done: Done) -> str:
 @click.argument("checkpoint")
 @click.argument("prompt")
 @loading
-@click.option("--stats", is_flag=True, help="Afterwards, say on stderr what it cost, why it ended and the seed.")
+@precise
+@click.option(
+    "--stats",
+    is_flag=True,
+    help="Afterwards, say on stderr what it cost, why it ended, the seed, and what made the tokens.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON as it happens.")
 def generate(
     checkpoint: str,
@@ -45,6 +50,7 @@ def generate(
     device: str,
     dtype: str | None,
     offline: bool,
+    precision: str,
     stats: bool,
     as_json: bool,
     **params: Any,
@@ -54,7 +60,7 @@ def generate(
     A PROMPT of - is read from standard input.
     """
     text = read_text(prompt)
-    pipe = load(checkpoint, device, dtype, offline)
+    pipe = load(checkpoint, device, dtype, offline, precision)
     stream = pipe.stream(text, **given_options(checkpoint, params))
     try:
         for event in stream:
@@ -67,6 +73,7 @@ def generate(
                     click.echo()
                 if stats:
                     click.echo(f"{usage_text(event)}, ended by {event.reason}, seed {event.seed}", err=True)
+                    click.echo(pipe.stepper.description, err=True)
             elif isinstance(event, Prefill):
                 continue
     finally:

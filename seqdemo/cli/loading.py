@@ -16,7 +16,7 @@ from .schema import SchemaCommand, collect, options
 if TYPE_CHECKING:
     from seqdemo import Pipeline
 
-__all__ = ["PredictionCommand", "given_options", "load", "loading", "read_text"]
+__all__ = ["PredictionCommand", "given_options", "load", "loading", "precise", "read_text"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,13 +66,20 @@ def loading(function: F) -> F:
     return function
 
 
-def load(checkpoint: str, device: str, dtype: str | None, offline: bool) -> Pipeline:
-    """The pipeline, as the flags of :func:`loading` say."""
+def precise(function: F) -> F:
+    """Add the flag that says what tokens are generated in."""
+    return click.option(
+        "--precision", default="auto", show_default=True, help="Generate in fp32, bf16, int8, or auto: by size."
+    )(function)
+
+
+def load(checkpoint: str, device: str, dtype: str | None, offline: bool, precision: str = "auto") -> Pipeline:
+    """The pipeline, as the flags of :func:`loading` and :func:`precise` say."""
     import seqdemo
     from seqdemo.pretrained import find
 
     find(checkpoint)  # a name nobody knows is said before torch is imported
-    return seqdemo.load(checkpoint, device=device, dtype=dtype, local_files_only=offline)
+    return seqdemo.load(checkpoint, device=device, dtype=dtype, precision=precision, local_files_only=offline)
 
 
 def read_text(argument: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .cache import SnapshotCache
 from .engine import Engine, engine
-from .generation import CHUNK, Request
+from .generation import CHUNK, Request, chunk_size
+from .prepare import PRECISIONS, Stepping, check_precision, open_stepper, stepping
 from .random import fresh_seed, uniform
 from .reply import Reply
 from .sampling import Candidate, Choice, choose, rule
@@ -17,6 +18,7 @@ from .tree import ROOT, Message, Node, Point, Tree
 
 __all__ = [
     "CHUNK",
+    "PRECISIONS",
     "ROOT",
     "Candidate",
     "Choice",
@@ -31,13 +33,18 @@ __all__ = [
     "Snapshot",
     "SnapshotCache",
     "Stepper",
+    "Stepping",
     "Stream",
     "TextStream",
     "Tree",
+    "check_precision",
     "choose",
+    "chunk_size",
     "engine",
     "fresh_seed",
+    "open_stepper",
     "rule",
+    "stepping",
     "token_text",
     "uniform",
 ]

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .hooks import CONTRACT, hookimpl
-from .records import Column, LoaderRecord, ModelRecord, Record, TaskRecord, TokenizerRecord
+from .records import Column, LoaderRecord, ModelRecord, Record, StepperRecord, TaskRecord, TokenizerRecord
 
 if TYPE_CHECKING:
     from . import sequence, state
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
     from .results import Generation, Result
     from .state import State
+    from .stepper import Precision, Prepared, Stepper, StepperConfig
     from .tasks import (
         Batch,
         Context,
@@ -61,7 +62,9 @@ __all__ = [
     "ModelFactory",
     "ModelRecord",
     "Options",
+    "Precision",
     "Prefill",
+    "Prepared",
     "Record",
     "RecurrentModel",
     "Result",
@@ -69,6 +72,9 @@ __all__ = [
     "Stack",
     "State",
     "StepOutput",
+    "Stepper",
+    "StepperConfig",
+    "StepperRecord",
     "TaskConfig",
     "TaskHead",
     "TaskRecord",
@@ -94,6 +100,7 @@ _HOMES = {
     "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
     "results": ("Generation", "Result"),
     "state": ("State",),
+    "stepper": ("Precision", "Prepared", "Stepper", "StepperConfig"),
     "tasks": (
         "Batch",
         "Context",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from .records import LoaderRecord, ModelRecord, TaskRecord, TokenizerRecord
+from .records import LoaderRecord, ModelRecord, StepperRecord, TaskRecord, TokenizerRecord
 
 __all__ = ["CONTRACT", "PROJECT", "hookimpl", "hookspec"]
 
@@ -49,6 +49,25 @@ def seqdemo_checkpoints() -> Iterable[LoaderRecord]:  # type: ignore[empty-body]
     Errors:
         What ``matches`` or ``describe`` raises is listed as a problem of the plugin, and the folder is treated as not
         recognised. What ``load`` raises reaches the user: make it a ``CheckpointError`` that says what to do.
+
+    Since:
+        1.1
+    """
+
+
+@hookspec
+def seqdemo_steppers() -> Iterable[StepperRecord]:  # type: ignore[empty-body]
+    """Announce steppers: pipelines prepared for one-token work.
+
+    Called once at each scan. When a pipeline first generates, each stepper's config is asked ``offers(head, device)``,
+    distributions by name, built-ins last; the first that offers the precision asked for (with ``"auto"``: any) is
+    built. Heads that nobody serves are stepped through ``TokenHead.next``.
+
+    Returns:
+        records whose implementation is a ``Prepared`` and whose config is a ``StepperConfig``, which imports no torch.
+
+    Errors:
+        What ``offers`` or building raises is listed as a problem of the plugin, and the next stepper is asked.
 
     Since:
         1.1

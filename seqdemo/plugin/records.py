@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Column", "LoaderRecord", "ModelRecord", "Record", "TaskRecord", "TokenizerRecord"]
+__all__ = ["Column", "LoaderRecord", "ModelRecord", "Record", "StepperRecord", "TaskRecord", "TokenizerRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class TaskRecord(Record):
 @dataclass(frozen=True, slots=True)
 class LoaderRecord(Record):
     """A :class:`seqdemo.plugin.Loader`; its config, a :class:`seqdemo.plugin.LoaderConfig`, recognises folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepperRecord(Record):
+    """A :class:`seqdemo.plugin.Prepared`; its config, a :class:`seqdemo.plugin.StepperConfig`, says whom it serves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,13 +78,22 @@ class TokenIO(NamedTuple):
 
     Attributes:
         embedding: ``(V, I)``: row ``id`` is exactly what the model is fed for that token.
-        weight: ``(V, O)``: logits are ``weight @ y + bias``.
+        weight: ``(V, P)``: logits are ``weight @ p + bias``.
         bias: ``(V,)``.
+        project: ``(P, O)`` and ``(P,)``: ``p = project[0] @ y + project[1]``, where ``y`` is the model's output; None
+            where ``p = y``.
+        model: the model between the two; None where it is more than one.
+        role: what its entries in the pipeline state are prefixed by.
+        output: the entry of the pipeline state that keeps ``y``, if one does.
     """
 
     embedding: Tensor
     weight: Tensor
     bias: Tensor
+    project: tuple[Tensor, Tensor] | None = None
+    model: RecurrentModel | None = None
+    role: str = "decoder"
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +183,14 @@ class TaskHead(nn.Module):
 
 
 class TokenHead(TaskHead):
-    """A head that emits tokens. It gives distributions; every loop over tokens is in ``decoding``."""
+    """A head that emits tokens. It gives distributions; every loop over tokens is in ``decoding``.
+
+    Attributes:
+        precision: in which steppers are to compute: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"int8"``. Everything else
+            the head does stays in the precision of its weights.
+    """
+
+    precision: str = "auto"
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         """Ids the decoder reads before the first token is chosen; at least one."""

@@ -84,16 +84,19 @@ def test_next_agrees_with_logits(make_pipeline: Make, task_config: dict[str, obj
 
 
 def test_token_io_is_what_the_model_reads_and_writes(make_pipeline: Make) -> None:
-    """The offered tables reproduce the head's own vectors and logits."""
-    for task_config in ({"embedding_size": 8}, {"input": "one-hot"}):
+    """The offered tables reproduce the head's own vectors and logits, and the names are those of its state."""
+    for task_config in ({"embedding_size": 8}, {"input": "one-hot"}, {"tie_weights": True, "embedding_size": 8}):
         head = head_of(make_pipeline(task_config=task_config))
         io = head.token_io()
         assert io is not None
         ids = torch.tensor([[1, 2, 3]])
-        y, _ = head.decoder(io.embedding[ids])
-        expected, _ = head.logits(ids, head.initial_state(1), {})
-        torch.testing.assert_close(y @ io.weight.T + io.bias, expected)
-    assert head_of(make_pipeline(task_config={"tie_weights": True})).token_io() is None
+        assert io.model is not None
+        y, inner = io.model(io.embedding[ids])
+        expected, state = head.logits(ids, head.initial_state(1), {})
+        p = y if io.project is None else y @ io.project[0].T + io.project[1]
+        torch.testing.assert_close(p @ io.weight.T + io.bias, expected)
+        assert io.output is not None
+        torch.testing.assert_close(state, verbs.prefixed(inner, io.role) | {io.output: y[:, -1]})
 
 
 def test_dropout_only_while_training(make_pipeline: Make) -> None:

@@ -1,0 +1,1 @@
+"""Steppers of the recurrent models on torch's fused layers."""

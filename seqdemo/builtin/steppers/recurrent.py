@@ -1,0 +1,213 @@
+"""One-token work for ``rnn``, ``lstm`` and ``gru`` on the CPU.
+
+A layer's new output is multiplied once, by its own recurrent weights for the step to come, and by the weights of what
+stands above it for this one: one packed product for each layer, ``[U; W above]``, and its first half is kept.
+
+Shape letters: ``n`` active rows, ``H`` hidden, ``G`` gates, ``V`` vocabulary, ``E`` embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdemo.builtin.models.fused import Fused
+from seqdemo.errors import PluginError
+from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, TokenHead, TokenIO
+
+from .cells import KINDS, Entries, Kind, arranged
+from .products import Floats, Product, product
+
+__all__ = ["TABLE_BYTES", "RecurrentPrepared", "RecurrentStepper"]
+
+TABLE_BYTES = 256 << 20
+"""What the first layer's input projections of all tokens, ``(V, G * H)`` in 32 bits, may take."""
+
+_PER_THREAD = 1 << 26
+"""Multiplications worth a thread. Where another process takes a core, threads that wait for each other are slower than
+one by orders of magnitude; a row of all but the largest models is stepped by one."""
+
+
+class _Row(NamedTuple):
+    """One layer's part of ``n`` rows: its entries, and ``U h + d`` ``(n, G * H)`` for the step to come."""
+
+    entries: Entries
+    ahead: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """What steppers of one head share.
+
+    Attributes:
+        kind: of the cells.
+        places: names of each layer's entries in the pipeline state.
+        output: the entry that keeps the last layer's output, if one does.
+        table: ``W x + b`` of the first layer for every token, or the embedding where ``enter`` makes that of it.
+        products: for each layer ``[U; W above]``, whose first ``split`` rows are ``U``.
+        leave: what is above the last product, where the head has a projection.
+        dtype: of the pipeline's states.
+    """
+
+    kind: Kind
+    places: tuple[tuple[str, ...], ...]
+    output: str | None
+    table: Floats
+    enter: Product | None
+    products: tuple[Product, ...]
+    split: int
+    leave: Product | None
+    dtype: torch.dtype
+
+    @property
+    def parts(self) -> tuple[Product, ...]:
+        """Every product of a step."""
+        return (*self.products, *(part for part in (self.enter, self.leave) if part is not None))
+
+    @property
+    def count(self) -> int:
+        """Weights each token reads."""
+        return sum(part.count for part in self.parts)
+
+
+class RecurrentPrepared(Prepared):
+    """The weights of a head whose ``token_io`` offers a model on torch's fused layers."""
+
+    def __init__(self, head: TokenHead, device: torch.device, precision: Precision) -> None:
+        io = head.token_io()
+        if io is None or not isinstance(io.model, Fused):
+            raise PluginError(f"{type(head).__name__} offers no recurrent model that this stepper knows.")
+        self.precision = precision
+        self._weights = _prepared(io, io.model, precision)
+        parts, folds = self._weights.parts, self._weights.enter is None
+        names = ", ".join(dict.fromkeys(part.name for part in parts))
+        size = self._weights.table.nbytes / 1e6
+        first = f"embedding folded into a table of {size:,.1f} MB" if folds else "embedding gathered"
+        self.description = f"{names}; {first}; {self._weights.count / 1e6:,.1f}M weights a token"
+
+    def stepper(self, head: TokenHead, slots: int) -> RecurrentStepper:
+        return RecurrentStepper(self._weights, slots)
+
+
+def _prepared(io: TokenIO, model: Fused, precision: Precision) -> _Weights:
+    kind = KINDS[model.layers.mode]
+    layers = [_layer(model, k, kind) for k in range(model.config.num_layers)]
+    top, bias = (io.weight, io.bias) if io.project is None else io.project
+    above = [(w, b) for w, b, _, _ in layers[1:]] + [(top.float(), bias.float())]
+    w, b, u, _ = layers[0]
+    folds = len(io.embedding) * len(w) * 4 <= TABLE_BYTES
+    return _Weights(
+        kind=kind,
+        places=tuple(tuple(f"{io.role}.layer{k}.{entry}" for entry in kind.entries) for k in range(len(layers))),
+        output=io.output,
+        table=(torch.addmm(b, io.embedding.float(), w.t()) if folds else io.embedding.float().clone()).numpy(),
+        enter=None if folds else product(w, b, precision),
+        products=tuple(
+            product(torch.cat([u, w]), torch.cat([d, b]), precision)
+            for (_, _, u, d), (w, b) in zip(layers, above, strict=True)
+        ),
+        split=len(u),
+        leave=None if io.project is None else product(io.weight.float(), io.bias.float(), precision),
+        dtype=io.weight.dtype,
+    )
+
+
+def _layer(model: Fused, k: int, kind: Kind) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``W``, ``b``, ``U``, ``d`` of a layer, as the cells take them: ``(G * H, ...)`` float32."""
+
+    def of(name: str) -> Tensor:
+        found = getattr(model.layers, f"{name}_l{k}", None)
+        if not isinstance(found, Tensor):  # a model without biases
+            found = torch.zeros(len(getattr(model.layers, f"weight_hh_l{k}")))
+        return arranged(found.detach().float(), kind)
+
+    return of("weight_ih"), of("bias_ih"), of("weight_hh"), of("bias_hh")
+
+
+class RecurrentStepper(Stepper):
+    """The rows that step together stay one batch for as long as the same rows step; all others lie in an arena."""
+
+    def __init__(self, weights: _Weights, slots: int) -> None:
+        super().__init__(slots)
+        self._weights = weights
+        self._count = weights.count
+        self.alike = all(part.alike for part in weights.parts)
+        width = weights.split // len(weights.kind.order)
+        self._arena = [
+            _Row(
+                tuple(np.zeros((slots, width), np.float32) for _ in weights.kind.entries),
+                np.zeros((slots, weights.split), np.float32),
+            )
+            for _ in weights.places
+        ]
+        self._live: list[int] = []
+        self._batch: list[_Row] = []
+
+    def put(self, slot: int, state: State, context: Context) -> None:
+        self._settle()
+        weights = self._weights
+        for row, names, multiply in zip(self._arena, weights.places, weights.products, strict=True):
+            for entry, name in zip(row.entries, names, strict=True):
+                entry[slot] = state[name][0].detach().float().numpy()
+            row.ahead[slot] = multiply(row.entries[0][slot : slot + 1])[0, : weights.split]
+
+    def take(self, slot: int) -> State:
+        weights = self._weights
+        rows, at = (self._batch, self._live.index(slot)) if slot in self._live else (self._arena, slot)
+        found: State = {}
+        # Outside inference mode: the copy is an ordinary tensor, fit for any later use, training included.
+        with torch.inference_mode(False):
+            for row, names in zip(rows, weights.places, strict=True):
+                for entry, name in zip(row.entries, names, strict=True):
+                    found[name] = torch.from_numpy(entry[at : at + 1].copy()).to(weights.dtype)
+            if weights.output is not None:
+                found[weights.output] = found[weights.places[-1][0]].clone()
+        return found
+
+    def clear(self, slot: int) -> None:
+        """Nothing: whatever lies there is written over."""
+
+    def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        before = torch.get_num_threads()
+        threads = max(1, min(before, len(ids) * self._count // _PER_THREAD))
+        if threads == before:
+            return self._step(ids, active)
+        torch.set_num_threads(threads)
+        try:
+            return self._step(ids, active)
+        finally:
+            torch.set_num_threads(before)
+
+    def _step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        weights = self._weights
+        if self._live != list(active):
+            self._settle()
+            rows = list(active)
+            self._batch = [_Row(tuple(entry[rows] for entry in row.entries), row.ahead[rows]) for row in self._arena]
+            self._live = rows
+        x = weights.table[ids[0]][None] if len(ids) == 1 else weights.table[list(ids)]
+        if weights.enter is not None:
+            x = weights.enter(x)
+        after: list[_Row] = []
+        for row, multiply in zip(self._batch, weights.products, strict=True):
+            entries = weights.kind.cell(x, row.ahead, row.entries)
+            y = multiply(entries[0])
+            after.append(_Row(entries, y[:, : weights.split]))
+            x = y[:, weights.split :]
+        if weights.leave is not None:
+            x = weights.leave(x)
+        self._batch = after
+        return torch.from_numpy(x)
+
+    def _settle(self) -> None:
+        """Write the rows that stepped together back to the arena."""
+        for lying, row in zip(self._arena, self._batch, strict=False):
+            for entry, new in zip(lying.entries, row.entries, strict=True):
+                entry[self._live] = new
+            lying.ahead[self._live] = row.ahead
+        self._live, self._batch = [], []

@@ -1,0 +1,136 @@
+"""Steppers: a pipeline prepared for one-token work. ``n`` is the number of active rows, ``V`` the vocabulary.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from seqdemo.errors import BusyError
+
+from .config import Config
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .state import State
+    from .tasks import Context, TokenHead
+
+__all__ = ["Precision", "Prepared", "Stepper", "StepperConfig"]
+
+Precision = Literal["fp32", "bf16", "int8"]
+
+
+class Stepper(ABC):
+    """Owns the states of its slots, in whatever layout is fastest for it; gives them out in the model's own.
+
+    One thread uses it. The engine keeps one for each pipeline with requests, and lets it go with the last of them:
+    whatever is costly to prepare belongs to :class:`Prepared`.
+
+    Args:
+        slots: how many rows it has room for.
+
+    Attributes:
+        alike: a row's logits and state are the same bits whichever rows share the step, and wherever it stands among
+            them. Where that is so, ``exact=True`` costs nothing.
+        width: rows one step takes at most.
+    """
+
+    alike = False
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.width = slots
+        self._free = list(range(slots - 1, -1, -1))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no slot is claimed."""
+        return len(self._free) == self.slots
+
+    def claim(self) -> int:
+        """A slot that nobody uses.
+
+        Raises:
+            BusyError: there is none.
+        """
+        if not self._free:
+            raise BusyError(f"All {self.slots} rows of this stepper are in use. Try again when one has ended.")
+        return self._free.pop()
+
+    def free(self, slot: int) -> None:
+        """Give a slot back."""
+        self.clear(slot)
+        self._free.append(slot)
+
+    @abstractmethod
+    def put(self, slot: int, state: State, context: Context) -> None:
+        """Let a slot hold a one-row state, which is not modified, and the context it is read with."""
+
+    @abstractmethod
+    def take(self, slot: int) -> State:
+        """A copy of a slot's state, one row, in the model's named layout."""
+
+    @abstractmethod
+    def clear(self, slot: int) -> None:
+        """Forget a slot's state."""
+
+    @abstractmethod
+    def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        """Read one token in each active slot. A step that raises leaves every slot as it was.
+
+        Args:
+            ids: ``n`` token ids.
+            active: ``n`` different slots; mostly those of the step before, in the same order.
+
+        Returns:
+            logits ``(n, V)`` float32, for the token after it; the caller's until the next step.
+        """
+
+    def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
+        """Read a piece of a prompt in the whole-sequence form, with the output layer on the last position only.
+
+        Args:
+            head: of the pipeline.
+            ids: ``(1, T)``; ``T = 0`` gives the distribution of the state as it stands.
+            state: one row, in the model's named layout; not modified.
+
+        Returns:
+            logits ``(1, V)`` float32 and the state after all tokens read.
+        """
+        logits, after, _ = head.next(ids, state, context)
+        return logits, after
+
+
+class Prepared(ABC):
+    """A pipeline's weights, prepared for one-token work; built as ``cls(head, device, precision)``.
+
+    It is kept for as long as the head lives, and made anew when the head's weights change, so it must not refer to
+    the head. Steppers in several threads may share it.
+
+    Attributes:
+        precision: what it computes in.
+        description: what was chosen and why, in one line.
+    """
+
+    precision: Precision
+    description: str
+
+    @abstractmethod
+    def stepper(self, head: TokenHead, slots: int) -> Stepper:
+        """A stepper with that many slots. It lives no longer than the head."""
+
+
+class StepperConfig(Config):
+    """The light half of a stepper: says which heads it serves. Its module imports no torch."""
+
+    def offers(self, head: TokenHead, device: torch.device) -> tuple[Precision, ...]:
+        """In which precisions it steps this head on this device; the first is the one it advises.
+
+        None at all when it does not serve the head. It looks at kinds and shapes, and computes nothing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define offers(head, device).")
