@@ -23,9 +23,11 @@ class MinGRUCell(MinimalCell):
 
     projections = 2
 
-    def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:
-        z, v = projected[0].sigmoid(), projected[1]
-        return 1 - z, z * v, {"z": z, "v": v}
+    def gated(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        return (-projected[0]).sigmoid(), projected[1]
+
+    def shown(self, keep: Tensor, value: Tensor) -> Trace:
+        return {"z": 1 - keep, "v": value}
 
 
 class MinGRU(MinimalModel):

@@ -20,13 +20,13 @@ from seqdemo.plugin.sequence import blank_padding
 
 from .blocks import Block, Blocks, CausalConv, GatedMLP, at_lengths
 from .config import MinimalConfig
-from .scan import linear_scan
+from .scan import gated_scan
 
 __all__ = ["Expanded", "MinimalCell", "MinimalModel"]
 
 
 class MinimalCell(Cell):
-    """``h_t = a_t ⊙ h_{t-1} + b_t`` with ``a`` and ``b`` made from ``G`` projections of ``x_t``. ``y`` is ``h``.
+    """``h_t = a_t ⊙ h_{t-1} + (1 - a_t) ⊙ v_t`` with ``a`` and ``v`` from ``G`` projections of ``x_t``. ``y`` is ``h``.
 
     State ``h`` ``(B, H)``.
 
@@ -40,29 +40,32 @@ class MinimalCell(Cell):
         super().__init__(input_size, hidden_size)
         self.project = nn.Linear(input_size, self.projections * hidden_size)
 
-    def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:
-        """``G`` tensors ``(..., H)`` -> ``a`` and ``b`` ``(..., H)``, and what a trace shows."""
+    def gated(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """``G`` tensors ``(..., H)`` -> what is kept ``a`` and the candidate ``v``, ``(..., H)``."""
+        raise NotImplementedError
+
+    def shown(self, keep: Tensor, value: Tensor) -> Trace:
+        """``a`` and ``v`` by the paper's names."""
         raise NotImplementedError
 
     def initial_state(self, batch_size: int) -> State:
         return {"h": self.project.weight.new_zeros(batch_size, self.output_size)}
 
-    def _terms(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Trace]:
+    def _read(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         # Mixed precision gives products in half precision; the recurrence stays as exact as its state.
-        return self.terms(self.project(x).to(like.dtype).chunk(self.projections, -1))
+        return self.gated(self.project(x).to(like.dtype).chunk(self.projections, -1))
 
     def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         before = (self.initial_state(x.shape[0]) if state is None else state)["h"]
         if not x.shape[1]:
             return x.new_zeros(x.shape[0], 0, self.output_size), {"h": before}
-        a, b, _ = self._terms(blank_padding(x, lengths), before)
-        h = linear_scan(a, b, before)
+        h = gated_scan(*self._read(blank_padding(x, lengths), before), before)
         return blank_padding(h, lengths), {"h": at_lengths(h, before, lengths)}
 
     def trace_step(self, x: Tensor, state: State) -> tuple[Tensor, State, Trace]:
-        a, b, named = self._terms(x, state["h"])
-        h = torch.addcmul(b, a, state["h"])
-        return h, {"h": h}, {**named, "h": h}
+        keep, value = self._read(x, state["h"])
+        h = torch.lerp(value, state["h"], keep)
+        return h, {"h": h}, {**self.shown(keep, value), "h": h}
 
 
 class Expanded(Cell):

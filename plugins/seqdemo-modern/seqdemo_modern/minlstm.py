@@ -26,12 +26,13 @@ class MinLSTMCell(MinimalCell):
 
     projections = 3
 
-    def terms(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Trace]:
-        forget, write, v = projected
+    def gated(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        forget, write, value = projected
         # f / (f + i) = σ(log f - log i): both gates may be too small for a quotient.
-        f = (F.logsigmoid(forget) - F.logsigmoid(write)).sigmoid()
-        i = 1 - f
-        return f, i * v, {"f": f, "i": i, "v": v}
+        return (F.logsigmoid(forget) - F.logsigmoid(write)).sigmoid(), value
+
+    def shown(self, keep: Tensor, value: Tensor) -> Trace:
+        return {"f": keep, "i": 1 - keep, "v": value}
 
 
 class MinLSTM(MinimalModel):

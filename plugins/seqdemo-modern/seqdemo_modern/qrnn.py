@@ -12,7 +12,7 @@ from seqdemo.plugin.sequence import blank_padding
 
 from .blocks import at_lengths
 from .config import QRNNConfig
-from .scan import linear_scan
+from .scan import gated_scan
 
 __all__ = ["QRNN"]
 
@@ -55,7 +55,7 @@ class QRNN(Cell):
         seen = torch.cat([state["x"], blank_padding(x, lengths).to(state["x"].dtype)], 1)
         windows = torch.cat([seen[:, k : k + x.shape[1]] for k in range(self.recent + 1)], 2)
         z, f, o = self._gates(windows, state["c"])
-        c = linear_scan(f, (1 - f) * z, state["c"])
+        c = gated_scan(f, z, state["c"])
         after = {"c": at_lengths(c, state["c"], lengths), "x": self._last_inputs(seen, lengths)}
         return blank_padding(o * c, lengths), after
 

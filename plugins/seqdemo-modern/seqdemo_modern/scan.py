@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["adjoint_scan", "linear_scan"]
+__all__ = ["adjoint_scan", "gated_scan", "linear_scan"]
 
 _WIDE = 16_384
 """Values in one call from which arithmetic outweighs the call."""
@@ -34,6 +34,21 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
         ``h`` ``(B, T, *F)``. All are of one dtype, real or complex.
     """
     h: Tensor = _Scan.apply(a, b, initial)  # type: ignore[no-untyped-call]
+    return h
+
+
+def gated_scan(keep: Tensor, value: Tensor, initial: Tensor) -> Tensor:
+    """``linear_scan`` with ``b_t = (1 - a_t) ⊙ value_t``, without holding ``b``: ``keep`` of the old, the rest new.
+
+    Args:
+        keep: ``a`` ``(B, T, *F)``, real.
+        value: ``(B, T, *F)``.
+        initial: ``(B, *F)``.
+
+    Returns:
+        ``h`` ``(B, T, *F)``.
+    """
+    h: Tensor = _GatedScan.apply(keep, value, initial)  # type: ignore[no-untyped-call]
     return h
 
 
@@ -79,6 +94,31 @@ class _Scan(torch.autograd.Function):
             torch.mul(into_b[:, 1:], h[:, :-1].conj(), out=into_a[:, 1:])
             into_a = into_a.sum_to_size(a.shape)
         return into_a, into_b, into_initial
+
+
+class _GatedScan(torch.autograd.Function):
+    """``b`` lives until it is read, in the memory that ``h`` is written to."""
+
+    @staticmethod
+    def forward(ctx: Any, keep: Tensor, value: Tensor, initial: Tensor) -> Tensor:
+        h = torch.empty(value.shape, dtype=value.dtype, device=value.device)
+        torch.addcmul(value, keep, value, value=-1, out=h)
+        _scan(keep, h, initial, h)
+        ctx.save_for_backward(keep, value, h, initial)
+        return h
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        keep, value, h, initial = ctx.saved_tensors
+        if not h.shape[1]:
+            return torch.zeros_like(keep), torch.zeros_like(value), torch.zeros_like(initial)
+        d, into_initial = adjoint_scan(keep, grad)
+        into_keep = torch.empty_like(h)
+        torch.sub(initial, value[:, 0], out=into_keep[:, 0])
+        torch.sub(h[:, :-1], value[:, 1:], out=into_keep[:, 1:])
+        into_keep *= d
+        return into_keep, torch.addcmul(d, d, keep, value=-1), into_initial
 
 
 def _scan(a: Tensor, b: Tensor, initial: Tensor, out: Tensor, reverse: bool = False) -> None:

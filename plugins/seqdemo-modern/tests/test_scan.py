@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqdemo_modern import scan
-from seqdemo_modern.scan import linear_scan
+from seqdemo_modern.scan import gated_scan, linear_scan
 from torch import Tensor
 
 
@@ -55,6 +55,21 @@ def test_gradients_match_finite_differences(dtype):
     a, b, initial = case(2, 7, (3,), dtype)
     assert torch.autograd.gradcheck(linear_scan, (a, b, initial))
     assert torch.autograd.gradcheck(linear_scan, (a[:, :, :1], b, initial))
+
+
+@settings(max_examples=20, deadline=None)
+@given(rows=st.integers(0, 3), time=st.integers(0, 30), wide=st.sampled_from([1, 8, 16_384]))
+def test_gated_equals_the_loop_with_its_gradients(rows, time, wide):
+    """Where what is not kept is new, values and gradients are those of the definition with ``b = (1 - a) ⊙ v``."""
+    inputs = keep, value, initial = case(rows, time, (3,), torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "_WIDE", wide)
+        got, want = gated_scan(*inputs), loop(keep, (1 - keep) * value, initial)
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
+        above = torch.randn(got.shape, dtype=torch.float64)
+        expected = torch.autograd.grad(want, inputs, above, materialize_grads=True)
+        for mine, theirs in zip(torch.autograd.grad(got, inputs, above), expected, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_a_small_case_by_hand():
