@@ -22,17 +22,59 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def seqdemo_tokenizers() -> Iterable[TokenizerRecord]:  # type: ignore[empty-body]
-    """Announce tokenizers."""
+    """Announce tokenizers.
+
+    Called once at each scan: when seqdemo first looks for plugins, and whenever it is asked to scan again. A record's
+    config is imported when its options are listed or read, its implementation when one is built.
+
+    Returns:
+        records whose implementation is a ``Tokenizer`` and whose config is a ``TokenizerConfig``, which imports no torch.
+
+    Errors:
+        What the hook raises, and each record that cannot be used, is listed as a problem of the plugin; its other
+        records are kept. Errors of an import reach whoever asked for that name, and the list.
+
+    Since:
+        1.0
+    """
 
 
 @hookspec
 def seqdemo_models() -> Iterable[ModelRecord]:  # type: ignore[empty-body]
-    """Announce recurrent models."""
+    """Announce recurrent models.
+
+    Called once at each scan: when seqdemo first looks for plugins, and whenever it is asked to scan again. A record's
+    config is imported when its options are listed or read, its implementation when one is built.
+
+    Returns:
+        records whose implementation is a ``RecurrentModel``, or a ``Cell`` that is stacked by its config, and whose config is a ``ModelConfig``, which imports no torch.
+
+    Errors:
+        What the hook raises, and each record that cannot be used, is listed as a problem of the plugin; its other
+        records are kept. Errors of an import reach whoever asked for that name, and the list.
+
+    Since:
+        1.0
+    """
 
 
 @hookspec
 def seqdemo_tasks() -> Iterable[TaskRecord]:  # type: ignore[empty-body]
-    """Announce task heads."""
+    """Announce task heads.
+
+    Called once at each scan: when seqdemo first looks for plugins, and whenever it is asked to scan again. A record's
+    config is imported when its options are listed or read, its implementation when one is built.
+
+    Returns:
+        records whose implementation is a ``TaskHead`` and whose config is a ``TaskConfig``, which imports no torch.
+
+    Errors:
+        What the hook raises, and each record that cannot be used, is listed as a problem of the plugin; its other
+        records are kept. Errors of an import reach whoever asked for that name, and the list.
+
+    Since:
+        1.0
+    """
 
 
 @hookspec

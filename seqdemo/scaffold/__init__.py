@@ -63,11 +63,13 @@ def _check_name(name: str, kind: str) -> None:
         raise ConfigError(
             f"{name!r} would become the distribution 'seqdemo-{name}'. Leave the prefix out: it is added to every name."
         )
-    taken = manager().records(f"{kind}s").get(name)
-    if taken is not None:
-        owner = manager().get(f"{kind}s", name).distribution
+    if name not in manager().records(f"{kind}s"):
+        return
+    owner = manager().get(f"{kind}s", name)
+    if owner.version or owner.distribution == "seqdemo":  # a plugin in a folder may be what is now made a package
         raise ConfigError(
-            f"There is a {kind} named {name!r} already, from {owner}. Choose another name, or uninstall that plugin."
+            f"There is a {kind} named {name!r} already, from {owner.distribution}. Choose another name, or uninstall "
+            "that plugin."
         )
 
 

@@ -129,6 +129,26 @@ def test_a_name_is_taken_within_its_kind_only(tmp_path: Path) -> None:
     assert write_plugin("lstm", "tokenizer", tmp_path).folder.is_dir()
 
 
+def test_a_one_file_plugin_may_become_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that a plugin in a folder has is not taken; one of an installed distribution is."""
+    hook = (
+        "from seqdemo.plugin import ModelRecord, hookimpl\n\n@hookimpl\ndef seqdemo_models():\n"
+        "    return [ModelRecord('{0}', 'some.module:Cell', 'seqdemo.plugin.config:ModelConfig')]\n"
+    )
+    (tmp_path / "try_folder.py").write_text(hook.format("try-folder"))
+    monkeypatch.setenv("SEQDEMO_PLUGINS", str(tmp_path / "try_folder.py"))
+    info = tmp_path / "site" / "other-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[seqdemo]\nmain = seqdemo_try_installed\n")
+    (tmp_path / "site" / "seqdemo_try_installed.py").write_text(hook.format("try-installed"))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert {"try-folder", "try-installed"} <= set(manager().records("models"))
+    assert write_plugin("try-folder", "model", tmp_path).folder.is_dir()
+    with pytest.raises(ConfigError, match="from other"):
+        write_plugin("try-installed", "model", tmp_path)
+
+
 def test_unknown_kind(tmp_path: Path) -> None:
     """The kinds there are, are named."""
     with pytest.raises(UnknownNameError, match="model, task, tokenizer"):
