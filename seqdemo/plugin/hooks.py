@@ -28,7 +28,8 @@ def seqdemo_tokenizers() -> Iterable[TokenizerRecord]:  # type: ignore[empty-bod
     config is imported when its options are listed or read, its implementation when one is built.
 
     Returns:
-        records whose implementation is a ``Tokenizer`` and whose config is a ``TokenizerConfig``, which imports no torch.
+        records whose implementation is a ``Tokenizer`` and whose config is a ``TokenizerConfig``, which imports no
+        torch.
 
     Errors:
         What the hook raises, and each record that cannot be used, is listed as a problem of the plugin; its other
@@ -47,7 +48,8 @@ def seqdemo_models() -> Iterable[ModelRecord]:  # type: ignore[empty-body]
     config is imported when its options are listed or read, its implementation when one is built.
 
     Returns:
-        records whose implementation is a ``RecurrentModel``, or a ``Cell`` that is stacked by its config, and whose config is a ``ModelConfig``, which imports no torch.
+        records whose implementation is a ``RecurrentModel``, or a ``Cell`` that is stacked by its config, and whose
+        config is a ``ModelConfig``, which imports no torch.
 
     Errors:
         What the hook raises, and each record that cannot be used, is listed as a problem of the plugin; its other
