@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqdemo.plugin import Cell, State, Trace
+from seqdemo.plugin import state as verbs
 from seqdemo.plugin.sequence import valid
 
 from .blocks import Block, Blocks, CausalConv, HeadLinear, HeadNorm, full_precision, heads_in
@@ -23,8 +24,8 @@ Memory = tuple[Tensor, Tensor, Tensor]
 """``c`` ``(B, N, D, D)`` keys by values, ``n`` ``(B, N, D)``, ``m`` ``(B, N)``.
 
 The matrix memory and the normalizer of the paper are ``exp(m) c`` and ``exp(m) n``. The paper's stabilizer (equation
-15) is bounded below by 0 here: it starts there, nothing overflows, and as the normalizer of equation 21 is at least 1,
-what is lost below ``exp(0)`` is lost in the paper's form too.
+15) is bounded below by 0 here: it starts there, ``exp(-m)`` cannot overflow, and what vanishes beside ``exp(0)`` would
+count for nothing beside the normalizer, which equation 21 bounds below by 1.
 """
 
 
@@ -100,7 +101,11 @@ class MLSTMBranch(Cell):
                 h, memory = read_chunk(memory, *chunk)
                 outputs.append(h.transpose(1, 2))
         y = self._leave(torch.cat(outputs, 1), recent, F.silu(gate))
-        return y, dict(zip("cnm", memory, strict=True)) | {"conv": conv}
+        after = dict(zip("cnm", memory, strict=True)) | {"conv": conv}
+        if lengths is not None:
+            # A stabilizer below 0 may come in, and where nothing is read it must go out.
+            after = verbs.where(lengths.to(x.device) > 0, after, state)
+        return y, after
 
     def trace_step(self, x: Tensor, state: State) -> tuple[Tensor, State, Trace]:
         u, gate = self.inputs(x).chunk(2, -1)

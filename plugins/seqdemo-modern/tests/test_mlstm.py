@@ -114,3 +114,11 @@ def test_new_forget_gates_are_nearly_open():
     branch = MLSTMBranch(MLSTMConfig(hidden_size=8))
     _, _, named = branch.trace_step(torch.zeros(1, 8), branch.initial_state(1))
     torch.testing.assert_close(named["f"], torch.sigmoid(torch.linspace(3.0, 6.0, 4)).unsqueeze(0))
+
+
+def test_a_row_of_no_positions_keeps_any_state():
+    """Even a stabilizer that this model would not give goes out as it came in."""
+    model = MLSTM(MLSTMConfig(hidden_size=8), 5).double()
+    state = {name: -torch.rand_like(entry) for name, entry in model.initial_state(2).items()}
+    _, after = model(torch.randn(2, 6, 5, dtype=torch.float64), state, torch.tensor([6, 0]))
+    assert verbs.equal(verbs.select(after, [1]), verbs.select(state, [1]))
