@@ -77,8 +77,9 @@ class MambaBranch(Cell):
         return self._leave(y, z, F.silu(gate)), {"h": h, "conv": conv}
 
     def trace_step(self, x: Tensor, state: State) -> tuple[Tensor, State, Trace]:
-        """``h' = exp(Δ A) h + Δ B x``, ``y = C h' + D x``: equation 2, ``A`` discretised by equation 4, ``B`` by Euler's
-        rule as in the authors' code.
+        """``h' = exp(Δ A) h + Δ B x``, ``y = C h' + D x``: equation 2.
+
+        ``A`` is discretised by equation 4, ``B`` by Euler's rule as in the authors' code.
         """
         z, gate = self.inputs(x).chunk(2, -1)
         z, conv = self.conv.step(z, state["conv"])
