@@ -79,7 +79,8 @@ class TransformersConfig(LoaderConfig):
     )
 
     def matches(self, folder: Path) -> bool:
-        return read_json(folder / "config.json").get("model_type") in FAMILIES
+        kind = read_json(folder / "config.json").get("model_type")
+        return isinstance(kind, str) and kind in FAMILIES
 
     def describe(self, folder: Path) -> FolderInfo:
         family = FAMILIES[read_json(folder / "config.json")["model_type"]]

@@ -18,6 +18,7 @@ from .token_bytes import reader, strips_first_space
 __all__ = ["PretrainedTokenizer"]
 
 _NAMED = ("unk", "pad", "bos", "eos")
+_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 class _Decoder(TextDecoder):
@@ -102,6 +103,8 @@ class PretrainedTokenizer(Tokenizer):
         """:meth:`load`, for a model whose embedding has so many rows (as many as there are tokens when 0)."""
         from transformers import AutoTokenizer
 
+        if not any((folder / name).is_file() for name in _FILES):  # the library would make an empty one up
+            raise CheckpointError(f"{folder} has no tokenizer: it holds none of {', '.join(_FILES)}. Fetch it again.")
         try:
             source = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         except Exception as error:  # the library raises what it likes
