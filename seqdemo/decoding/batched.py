@@ -69,6 +69,7 @@ class _Group:
         self.penalised = first.repetition_penalty != 1.0
         self.top_k, self.alternatives = first.top_k, first.alternatives
         self.nucleus, self.least = first.top_p < 1.0, first.min_p > 0.0
+        self.lines = np.arange(len(rows))[:, None]
         self.temperature = self._column("temperature")
         self.top_p, self.min_p = self._column("top_p"), self._column("min_p")
 
@@ -156,11 +157,11 @@ class Chooser:
             chosen = scores.argmax(axis=1)
             return chosen, _report(group, facts, chosen, None, scores)
         columns = _largest(scores, group.top_k) if 0 < group.top_k < scores.shape[1] else None
-        kept = scores if columns is None else np.take_along_axis(scores, columns, axis=1)
+        kept = scores if columns is None else scores[group.lines, columns]
         with np.errstate(over="ignore"):
             weights = np.exp((kept.astype(np.float64) - best[:, None]) / group.temperature)
         if group.nucleus:
-            weights *= _nucleus(weights, group.top_p * weights.sum(axis=1, keepdims=True))
+            weights *= _nucleus(group.lines, weights, group.top_p * weights.sum(axis=1, keepdims=True))
         if group.least:
             weights *= weights >= group.min_p * weights.max(axis=1, keepdims=True)
         mass = np.cumsum(weights, axis=1)
@@ -168,7 +169,7 @@ class Chooser:
         index = (mass <= numbers * mass[:, -1:]).sum(axis=1)
         last = weights.shape[1] - 1 - (weights[:, ::-1] > 0.0).argmax(axis=1)
         index = np.minimum(index, last)
-        chosen = index if columns is None else columns[np.arange(len(index)), index]
+        chosen = index if columns is None else columns[group.lines[:, 0], index]
         return chosen, _report(group, facts, chosen, columns, weights)
 
 
@@ -186,36 +187,43 @@ def _penalise(scores: Floats, recent: Sequence[int], options: SamplingOptions) -
 def _largest(values: Floats, k: int) -> Ids:
     """Columns of each row's k largest values, ascending, ``(n, k)``; among equals the lower column wins."""
     size = values.shape[1]
-    if k >= size:
-        return np.broadcast_to(np.arange(size), values.shape)
     bar = np.partition(values, size - k, axis=1)[:, size - k, None]
     chosen = values >= bar
-    for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > k).tolist():
+    tied = np.count_nonzero(chosen) > k * len(values)
+    for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > k).tolist() if tied else ():
         level = np.flatnonzero(values[row] == bar[row])
         above = int(np.count_nonzero(values[row] > bar[row]))
         chosen[row, level[k - above :]] = False
-    return np.nonzero(chosen)[1].reshape(-1, k)
+    return np.flatnonzero(chosen).reshape(-1, k) % size
 
 
-def _ranked(values: Floats, k: int) -> tuple[Ids, Floats]:
-    """Columns and values of each row's k largest, largest first; among equals the lower column comes first."""
+def _ranked(lines: Ids, values: Floats, k: int) -> tuple[Ids, Floats]:
+    """Columns and values of each row's k largest, largest first; among equals the lower column comes first.
+
+    ``lines`` is the column of row numbers.
+    """
+    if k >= values.shape[1]:
+        order = np.argsort(-values, axis=1, kind="stable")
+        return order, values[lines, order]
     columns = _largest(values, k)
-    found = np.take_along_axis(values, columns, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(found, order, axis=1)
+    order = np.argsort(-values[lines, columns], axis=1, kind="stable")
+    columns = columns[lines, order]
+    return columns, values[lines, columns]
 
 
-def _nucleus(weights: Floats, enough: Floats, width: int = 64) -> NDArray[np.bool_]:
+def _nucleus(lines: Ids, weights: Floats, enough: Floats, width: int = 64) -> NDArray[np.bool_]:
     """True at each row's fewest largest weights that make up at least ``enough`` ``(n, 1)``."""
-    columns, best = _ranked(weights, min(width, weights.shape[1]))
+    columns, best = _ranked(lines, weights, min(width, weights.shape[1]))
     mass = np.cumsum(best, axis=1)
-    short = (mass[:, -1:] < enough)[:, 0]
-    kept = np.zeros(weights.shape, dtype=np.bool_)
     # A token is needed while those before it are not enough.
-    needed = np.concatenate([np.ones_like(enough, dtype=np.bool_), mass[:, :-1] < enough], axis=1)
-    np.put_along_axis(kept, columns, needed, axis=1)
-    if width < weights.shape[1] and short.any():
-        kept[short] = _nucleus(weights[short], enough[short], width * 8)
+    needed = np.ones(best.shape, dtype=np.bool_)
+    np.less(mass[:, :-1], enough, out=needed[:, 1:])
+    kept = np.zeros(weights.shape, dtype=np.bool_)
+    kept[lines, columns] = needed
+    if width < weights.shape[1]:
+        short = (mass[:, -1:] < enough)[:, 0]
+        if short.any():
+            kept[short] = _nucleus(lines[: int(short.sum())], weights[short], enough[short], width * 8)
     return kept
 
 
@@ -228,13 +236,13 @@ def _report(group: _Group, facts: _Facts, chosen: Ids, columns: Ids | None, weig
     """
     if not group.alternatives:
         return []
-    likely, _ = _ranked(facts.logits, min(group.alternatives, facts.logits.shape[1]))
+    likely, _ = _ranked(group.lines, facts.logits, min(group.alternatives, facts.logits.shape[1]))
     likely = np.concatenate([likely, chosen[:, None]], axis=1)
-    raw = np.take_along_axis(facts.odds, likely, axis=1) / facts.total[:, None]
+    raw = facts.odds[group.lines, likely] / facts.total[:, None]
     if group.greedy:
         ruled = (likely == chosen[:, None]).astype(np.float64)
     elif columns is None:
-        ruled = np.take_along_axis(weights, likely, axis=1) / weights.sum(axis=1, keepdims=True)
+        ruled = weights[group.lines, likely] / weights.sum(axis=1, keepdims=True)
     else:
         place = (columns[:, None, :] == likely[:, :, None]) * weights[:, None, :]
         ruled = place.sum(axis=2) / weights.sum(axis=1, keepdims=True)

@@ -110,7 +110,7 @@ class Generating:
         self.deadline = inf if options.timeout is None else perf_counter() + options.timeout
         self._limit, self._ends = options.max_tokens, request.head.end_ids
         self._began = self._ready = 0.0
-        self._position = self._read = self._written = self._bytes = 0
+        self._position = self._read = self._written = self._pause = self._bytes = 0
         self._reason: Reason | None = None
         self._numbers: list[float] = []
         self._state: State = {}
@@ -229,10 +229,11 @@ class Generating:
             self._reason = "end"
         elif text.stopped_by is not None:
             self._reason = "stop"
+        elif self._written < self._pause:
+            return False
         elif self._written >= self._limit:
             self._reason = "length"
-        every = self.request.anchors_every
-        return self._reason is not None or self._written == 1 or (every > 0 and self._written % every == 0)
+        return True
 
     def keep(self, stepper: Stepper) -> Reason | None:
         """Keep a snapshot where one is due.
@@ -240,11 +241,13 @@ class Generating:
         Returns:
             why the request is to end; None if it is not.
         """
-        every = self.request.anchors_every
-        if every and self._written % every == 0:
-            self.channel.anchors[self._written] = self._snapshot(stepper)
-        if self._written == 1:
+        every, written = self.request.anchors_every, self._written
+        if every and written % every == 0:
+            self.channel.anchors[written] = self._snapshot(stepper)
+        if written == 1:
             self.channel.tell()
+        following = written - written % every + every if every else self._limit
+        self._pause = min(following, self._limit) if written else 1
         return self._reason
 
     # --- ending -------------------------------------------------------------------------------------------------

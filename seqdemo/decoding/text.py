@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 from seqdemo.plugin import Tokenizer
 
 __all__ = ["TextStream", "token_text"]
+
+_whole: WeakKeyDictionary[Tokenizer, dict[int, str]] = WeakKeyDictionary()
+"""Tokens seen to begin and end with whole characters, and their texts."""
 
 
 def token_text(tokenizer: Tokenizer, token: int) -> str:
@@ -31,6 +35,8 @@ class TextStream:
     def __init__(self, tokenizer: Tokenizer, stops: Iterable[str] = (), pending: bytes = b"", held: str = "") -> None:
         self._decoder = tokenizer.decoder()
         self._decoder.pending = pending
+        self._whole = _whole.setdefault(tokenizer, {})
+        self._between = not pending
         self._stops = tuple(dict.fromkeys(stops))
         self._longest = max(map(len, self._stops), default=0)
         self.held = held
@@ -44,10 +50,12 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """The text that became certain with this token. Once a stop string was found: what came before it."""
-        text = self.held + self._decoder.push(token)
-        if not self._stops:
-            self.held = ""
-            return text
+        piece = self._whole.get(token) if self._between else None
+        if piece is None:
+            piece = self._decode(token)
+        if not self._stops and not self.held:
+            return piece
+        text = self.held + piece
         found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
             _, at, self.stopped_by = min(found)
@@ -56,6 +64,15 @@ class TextStream:
         keep = self._maybe(text)
         self.held = text[len(text) - keep :]
         return text[: len(text) - keep]
+
+    def _decode(self, token: int) -> str:
+        """A token's text where it stands; it is known from then on, if it holds whole characters."""
+        began = self._between
+        piece = self._decoder.push(token)
+        self._between = not self._decoder.pending
+        if began and self._between:
+            self._whole[token] = piece
+        return piece
 
     def _maybe(self, text: str) -> int:
         """Length of the longest end of the text that a stop string begins with."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from seqdemo.decoding import Engine
+from seqdemo.decoding import Engine, Session
+from seqdemo.plugin import SamplingOptions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,3 +39,8 @@ def engine() -> Iterator[Engine]:
     made = Engine("cpu")
     yield made
     made.close()
+
+
+@pytest.fixture
+def session(head: Any, engine: Engine) -> Session:
+    return Session(head, SamplingOptions(max_tokens=70, seed=1), "abc", on=engine)

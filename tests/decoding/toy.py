@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from seqdemo.decoding import Request
 from seqdemo.plugin import (
+    Decoded,
     RecurrentModel,
     SamplingOptions,
     StepOutput,
@@ -126,3 +130,41 @@ class ToyHead(TokenHead):
         y, inner = self.decoder(self.embedding(ids), verbs.unprefixed(state, "decoder"))
         after = verbs.prefixed(inner, "decoder") | {"head.output": y[:, -1]}
         return StepOutput(self.output(y[:, -1]).float(), after, {})
+
+
+def ask(head: Any, text: str = "hello", **options: Any) -> Request:
+    chosen = SamplingOptions(**{"max_tokens": 40, "seed": 1, **options})
+    return Request(head, head.prompt({"text": text}), chosen, {"text": text}, anchors_every=32)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if true():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never happened")
+
+
+def resume(head: Any, stream: Any, at: int | None = None, **options: Any) -> Request:
+    start = stream.snapshot if at is None else stream.anchors[at]
+    return Request(head, [], SamplingOptions(**{"max_tokens": 40, "seed": 1, **options}), start=start)
+
+
+def ids(decoded: Decoded) -> list[int]:
+    return [token.id for token in decoded.tokens]
+
+
+def session_ids(session: Any) -> list[int]:
+    """Every token id from the beginning to where one stands."""
+    return list(session.tree.recent(session.here, 10**9))
+
+
+def read_again(session: Any) -> Any:
+    """The state where one stands, by a loop of its own: messages at once, replies token by token."""
+    head, state = session.head, session.head.initial_state(1)
+    with torch.no_grad():
+        for node, count in list(session.tree.upward(session.here))[::-1]:
+            pieces = [node.ids] if node.role == "user" else [(token,) for token in node.ids[:count]]
+            for piece in pieces:
+                state = head.next(torch.tensor([piece]), state, {}).state
+    return state
