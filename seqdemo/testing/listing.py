@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from seqdemo.manager import PluginInfo, Registered, manager
+from seqdemo.manager import Manager, PluginInfo, Registered, manager
 
 from .core import check, expect, inapplicable
 
@@ -48,9 +48,13 @@ def owner(found: Registered) -> PluginInfo:
     return next(info for info in manager().plugins() if (info.name, info.distribution) == names)
 
 
-@cache
-def _heavy_messages(plugin: str, distribution: str, folder: str) -> tuple[str, ...]:
-    """What listing a plugin and its configs imports that is heavy, by the manager of a fresh process."""
+@lru_cache(maxsize=64)
+def _heavy_messages(scan: Manager, plugin: str, distribution: str, folder: str) -> tuple[str, ...]:
+    """What listing a plugin and its configs imports that is heavy, by the manager of a fresh process.
+
+    Args:
+        scan: the scan that found it; after another one the answer may differ.
+    """
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path),
         "SEQDEMO_PLUGINS": folder,
@@ -84,7 +88,7 @@ def imports_without_torch(lab: Listed) -> str | None:
     place = Path(info.source)
     if place.is_file():
         return f"a one-file plugin; it is listed as slow: {', '.join(info.slow)}" if info.slow else None
-    found = _heavy_messages(info.name, info.distribution, str(place) if place.is_dir() else "")
+    found = _heavy_messages(manager(), info.name, info.distribution, str(place) if place.is_dir() else "")
     expect(not found, " ".join(found), "neither the plugin's module nor its config modules import torch")
     return None
 

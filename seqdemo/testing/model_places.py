@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +13,7 @@ from seqdemo.plugin import state as verbs
 
 from .compare import close
 from .core import check, expect, fail
+from .threads import side_by_side
 
 if TYPE_CHECKING:
     from .model_lab import ModelLab
@@ -133,40 +133,20 @@ def two_threads(lab: ModelLab) -> None:
     """Two threads that read with one model at once get what each gets alone."""
     model = lab.model()
     want = [_read(lab, model, seed) for seed in (0, 1)]
-    got: dict[int, Tensor | Exception] = {}
-    together = threading.Barrier(2)
-
-    def read(seed: int) -> None:
-        together.wait()
-        try:
-            with torch.no_grad():
-                got[seed] = _read(lab, model, seed)
-        except Exception as error:  # noqa: BLE001 - it is handed on to the thread that waits
-            got[seed] = error
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        threads = [threading.Thread(target=read, args=(seed,)) for seed in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    for seed in (0, 1):
-        answer = got[seed]
-        if isinstance(answer, Exception):
-            raise answer
-        close(answer, want[seed], "y of one of two threads, and alone")
+    answers = side_by_side(*(partial(_read, lab, model, seed) for seed in (0, 1)), times=2)
+    for got, alone in zip(answers, want, strict=True):
+        for y in got:
+            close(y, alone, "y of one of two threads, and alone")
 
 
 def _read(lab: ModelLab, model: RecurrentModel, seed: int) -> Tensor:
-    state, x, outputs = model.initial_state(2), lab.x(2, 40, seed), []
-    for start in range(0, 40, 2):
-        y, state = model(x[:, start : start + 1], state)
-        outputs.append(y[:, 0])
-        if model.causal:
-            y, state = model.step(x[:, start + 1], state)
-            outputs.append(y)
-    return torch.stack(outputs, 1)
+    """The outputs of a session of 40 positions, by turns with ``forward`` and ``step``."""
+    with torch.no_grad():
+        state, x, outputs = model.initial_state(2), lab.x(2, 40, seed), []
+        for start in range(0, 40, 2):
+            y, state = model(x[:, start : start + 1], state)
+            outputs.append(y[:, 0])
+            if model.causal:
+                y, state = model.step(x[:, start + 1], state)
+                outputs.append(y)
+        return torch.stack(outputs, 1)

@@ -280,7 +280,7 @@ def bad_rows_refused(lab: TaskLab) -> None:
     "task",
     cause="one result for the whole batch, plain values in place of results, or an answer that depends on neighbours.",
     mend="return one Result for each input, in order; give the model the lengths.",
-    needs=("eval_deterministic",),
+    needs=("eval_deterministic", "options_default"),
 )
 def predicts_each_row(lab: TaskLab) -> None:
     """``predict`` gives one typed result for each input, the same as for that input alone."""
