@@ -128,8 +128,10 @@ class HeadLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads, n * size))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.reshape(*x.shape[:-1], *self.weight.shape[:2])
-        return torch.einsum("...hi,hio->...ho", x, self.weight) + self.bias
+        heads, size, outputs = self.weight.shape
+        by_head = x.reshape(-1, heads, size).transpose(0, 1)
+        y = torch.baddbmm(self.bias.unsqueeze(1), by_head, self.weight).transpose(0, 1)
+        return y.reshape(*x.shape[:-1], heads, outputs)
 
 
 class HeadNorm(nn.Module):
