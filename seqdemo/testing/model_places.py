@@ -133,8 +133,8 @@ def two_threads(lab: ModelLab) -> None:
     """Two threads that read with one model at once get what each gets alone."""
     model = lab.model()
     want = [_read(lab, model, seed) for seed in (0, 1)]
-    answers = side_by_side(*(partial(_read, lab, model, seed) for seed in (0, 1)), times=2)
-    for got, alone in zip(answers, want, strict=True):
+    first, second = (partial(_read, lab, model, seed) for seed in (0, 1))
+    for got, alone in zip(side_by_side(first, second, times=2), want, strict=True):
         for y in got:
             close(y, alone, "y of one of two threads, and alone")
 

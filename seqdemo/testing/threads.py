@@ -14,7 +14,7 @@ T = TypeVar("T")
 _MOST = 200
 
 
-def side_by_side(one: Callable[[], T], other: Callable[[], T], times: int) -> tuple[list[T], list[T]]:
+def side_by_side(one: Callable[[], T], other: Callable[[], T], *, times: int) -> tuple[list[T], list[T]]:
     """What two functions return when two threads call them over and over.
 
     Each goes on until both have been called ``times`` times, so that they overlap however late a thread is woken.

@@ -146,23 +146,30 @@ def next_traces(lab: TaskLab) -> None:
     needs=("next_equals_logits",),
 )
 def token_io_computes(lab: TaskLab) -> None:
-    """The tables of ``token_io`` reproduce the head: model outputs times ``weight`` plus ``bias`` are its logits."""
+    """The tables of ``token_io`` reproduce the head: its vectors, its model, its logits and the output it keeps."""
     head = lab.token_head()
     io = head.token_io()
     if io is None:
         inapplicable("it offers no tables")
-    model = lab.models[lab.config.model_roles[-1]]
-    size = head.output_tokenizer.vocab_size
-    for name, tensor, shape in (
-        ("embedding", io.embedding, (size, model.input_size)),
-        ("weight", io.weight, (size, model.output_size)),
-        ("bias", io.bias, (size,)),
-    ):
+    role = io.role or lab.config.model_roles[-1]
+    model = lab.models[role] if io.model is None else io.model
+    size, width = head.output_tokenizer.vocab_size, model.output_size
+    tables: dict[str, tuple[Tensor, tuple[int, ...]]] = {"embedding": (io.embedding, (size, model.input_size))}
+    if io.project is not None:
+        tables["project[0]"] = io.project[0], (io.weight.shape[1], width)
+        tables["project[1]"] = io.project[1], (io.weight.shape[1],)
+        width = io.weight.shape[1]
+    tables |= {"weight": (io.weight, (size, width)), "bias": (io.bias, (size,))}
+    for name, (tensor, shape) in tables.items():
         expect(tensor.shape == shape, f"{name} of shape {tuple(tensor.shape)}", f"{shape}")
     ids = lab.ids(head, 2, 6)
-    want, _, state = _whole(lab, head, ids)
-    y, _ = model(io.embedding[ids], verbs.unprefixed(state, lab.config.model_roles[-1]))
-    close(y @ io.weight.T + io.bias, want, "logits by the tables and by the head", _CLOSE)
+    want, after, state = _whole(lab, head, ids)
+    y, _ = model(io.embedding[ids], verbs.unprefixed(state, role))
+    p = y if io.project is None else y @ io.project[0].T + io.project[1]
+    close(p @ io.weight.T + io.bias, want, "logits by the tables and by the head", _CLOSE)
+    if io.output:
+        expect(io.output in after, f"no state entry {io.output!r}, which output names", "an entry of the state")
+        close(after[io.output], y[:, -1], f"state entry {io.output!r} and the model's last output")
 
 
 @check(

@@ -349,8 +349,7 @@ def two_threads(lab: TokenizerLab) -> None:
     """Two threads that encode with one tokenizer at once get what each gets alone."""
     long = ["".join(lab.texts) * 10, "".join(reversed(lab.texts)) * 10]
     want = [lab.tokenizer.encode(text) for text in long]
-    for answers, ids in zip(
-        side_by_side(*(partial(lab.tokenizer.encode, text) for text in long), times=3), want, strict=True
-    ):
+    first, second = (partial(lab.tokenizer.encode, text) for text in long)
+    for answers, ids in zip(side_by_side(first, second, times=3), want, strict=True):
         wrong = [answer for answer in answers if answer != ids]
         expect(not wrong, f"{len(wrong)} of {len(answers)} encodings differ beside another thread", "the same ids")
