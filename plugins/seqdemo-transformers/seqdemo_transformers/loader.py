@@ -19,9 +19,9 @@ from .layer import Pieces
 from .tokenizer import PretrainedTokenizer
 from .weights import compare, fingerprint, weight_files
 
-__all__ = ["TransformersLoader"]
+__all__ = ["CLASSES", "TransformersLoader"]
 
-_CLASSES = {
+CLASSES = {
     "mamba": "MambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "falcon_mamba": "FalconMambaForCausalLM",
@@ -29,6 +29,8 @@ _CLASSES = {
     "xlstm": "xLSTMForCausalLM",
     "recurrent_gemma": "RecurrentGemmaForCausalLM",
 }
+"""``model_type`` of a config -> the class of transformers whose weights are read."""
+
 _MODULES = {"falcon_mamba": "mamba"}
 """Families that are read by another's module."""
 
@@ -81,7 +83,7 @@ class TransformersLoader(Loader):
         files = weight_files(folder)
         import transformers
 
-        model_class = getattr(transformers, _CLASSES[kind])
+        model_class = getattr(transformers, CLASSES[kind])
         with _explained(folder, "config.json"):
             config = model_class.config_class.from_pretrained(folder, local_files_only=True)
             with torch.device("meta"):

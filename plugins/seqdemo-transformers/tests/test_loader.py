@@ -199,6 +199,6 @@ def test_command_line_and_listing(folder: Path, tmp_path: Path) -> None:
 
 def test_every_family_is_announced() -> None:
     """What is recognised is what can be loaded."""
-    from seqdemo_transformers.loader import _CLASSES
+    from seqdemo_transformers.loader import CLASSES
 
-    assert FAMILIES.keys() == _CLASSES.keys()
+    assert FAMILIES.keys() == CLASSES.keys()

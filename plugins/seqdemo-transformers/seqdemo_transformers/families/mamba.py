@@ -89,12 +89,8 @@ class MambaLayer(Layer):
         return out, {"conv": conv, "ssm": ssm}, {"delta": delta}
 
 
-def pieces(model: Any) -> Pieces:
-    """A ``MambaForCausalLM`` or ``FalconMambaForCausalLM``, taken apart."""
+def pieces(model: Any, layer: type[Layer] = MambaLayer) -> Pieces:
+    """A ``MambaForCausalLM`` or ``FalconMambaForCausalLM``, taken apart; with other layers, any built like them."""
     inner, size = model.backbone, model.config.hidden_size
-    return Pieces(
-        inner.embeddings,
-        [MambaLayer(block, size) for block in inner.layers],
-        RMSNorm(inner.norm_f, inner.norm_f.variance_epsilon),
-        model.lm_head,
-    )
+    layers = [layer(block, size) for block in inner.layers]
+    return Pieces(inner.embeddings, layers, RMSNorm(inner.norm_f, inner.norm_f.variance_epsilon), model.lm_head)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from seqdemo.plugin import State, Trace
 from seqdemo.plugin.sequence import blank_padding
+from seqdemo_transformers.families import mamba
 from seqdemo_transformers.layer import Layer, Pieces, RMSNorm, causal_conv, wide
 
 __all__ = ["Mamba2Layer", "chunked_scan", "pieces"]
@@ -95,10 +96,4 @@ class Mamba2Layer(Layer):
 
 def pieces(model: Any) -> Pieces:
     """A ``Mamba2ForCausalLM``, taken apart."""
-    inner, size = model.backbone, model.config.hidden_size
-    return Pieces(
-        inner.embeddings,
-        [Mamba2Layer(block, size) for block in inner.layers],
-        RMSNorm(inner.norm_f, inner.norm_f.variance_epsilon),
-        model.lm_head,
-    )
+    return mamba.pieces(model, Mamba2Layer)
