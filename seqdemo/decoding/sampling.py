@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,15 @@ from numpy.typing import NDArray
 from seqdemo.errors import PluginError
 from seqdemo.plugin import SamplingOptions
 
+from .largest import kth_largest
+
 __all__ = ["Candidate", "Choice", "choose", "rule"]
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int64]
 
-_FLOOR = -1000.0
-"""exp of it is 0 in float64; a product with it is 0 as well, where one with -inf would be NaN."""
+_FLOOR = np.float32(-1000.0)
+"""exp of it is 0; a product with it is 0 as well, where one with -inf would be NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,14 @@ class Choice:
 
 def _largest(values: Floats, k: int) -> Ids:
     """Indices of the k largest values, ascending; among equals the lower index wins. No sort of all of them."""
-    size = len(values)
-    if k >= size:
-        return np.arange(size)
-    bar = np.partition(values, size - k)[size - k]
-    above = np.flatnonzero(values > bar)
-    level = np.flatnonzero(values == bar)[: k - len(above)]
-    return np.sort(np.concatenate([above, level]))
+    if k >= len(values):
+        return np.arange(len(values))
+    bar = kth_largest(values[None], k)[0, 0]
+    best = np.flatnonzero(values >= bar)
+    if len(best) == k:
+        return best
+    level = np.flatnonzero(values[best] == bar)
+    return np.delete(best, level[len(level) - (len(best) - k) :])
 
 
 def _ranked(values: Floats, k: int) -> Ids:
@@ -76,9 +80,9 @@ def _nucleus(weights: Floats, share: float) -> Ids:
     enough, width = share * weights.sum(), 64
     while True:
         order = _ranked(weights, width)
-        mass = np.cumsum(weights[order])
+        mass = weights[order].cumsum()
         if mass[-1] >= enough or width >= len(weights):
-            return np.sort(order[: int(np.searchsorted(mass, enough)) + 1])
+            return np.sort(order[: int(mass.searchsorted(enough)) + 1])
         width *= 8
 
 
@@ -100,15 +104,17 @@ def rule(
     Raises:
         PluginError: every token is forbidden or has probability 0.
     """
-    scores = logits.astype(np.float64)
+    scores = logits
     seen = recent[-options.repetition_window :] if options.repetition_window else ()
     if options.repetition_penalty != 1.0 and len(seen):
+        scores = logits.astype(np.float64)
         at = np.unique(np.asarray(seen, dtype=np.int64))
         old = scores[at]
         with np.errstate(over="ignore"):
             new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
         scores[at] = np.minimum(new, np.finfo(np.float64).max)
     if len(forbidden):
+        scores = scores.copy() if scores is logits else scores
         scores[np.asarray(forbidden, dtype=np.int64)] = -np.inf
     best = int(scores.argmax())
     if scores[best] == -np.inf:
@@ -118,7 +124,7 @@ def rule(
     # Temperature keeps the order, so taking the k largest before it saves work on the rest.
     ids = _largest(scores, options.top_k or len(scores))
     with np.errstate(over="ignore"):
-        weights = np.exp((scores[ids] - scores[best]) / options.temperature)
+        weights = np.exp((scores[ids].astype(np.float64) - float(scores[best])) / options.temperature)
     if options.top_p < 1.0:
         kept = _nucleus(weights, options.top_p)
         ids, weights = ids[kept], weights[kept]
@@ -153,22 +159,26 @@ def choose(
             "are damaged: load the checkpoint again, or train it with a smaller learning rate."
         )
     ids, probabilities = rule(logits, options, recent, forbidden)
-    mass = np.cumsum(probabilities)
+    mass = probabilities.cumsum()
     # side="right" steps over tokens of probability 0; rounding may leave the last sum a little below the number.
-    index = min(int(np.searchsorted(mass, number * mass[-1], side="right")), int(np.flatnonzero(probabilities)[-1]))
-    chosen = int(ids[index])
+    index = int(mass.searchsorted(number * mass[-1], side="right"))
+    chosen = int(ids[index if index < len(ids) else np.flatnonzero(probabilities)[-1]])
 
     shifted = logits - top
     odds = np.exp(shifted)
     total = float(odds.sum(dtype=np.float64))
-    mean = float((odds * np.maximum(shifted, _FLOOR)).sum(dtype=np.float64)) / total
-    candidates = []
-    reported = _ranked(logits, options.alternatives).tolist() if options.alternatives else []
-    if reported and chosen not in reported:
-        reported.append(chosen)
-    for token in reported:
-        at = int(np.searchsorted(ids, token))
-        kept = at < len(ids) and ids[at] == token
-        candidates.append(Candidate(token, float(odds[token]) / total, float(probabilities[at]) if kept else 0.0))
-    log_total = float(np.log(total))
-    return Choice(chosen, float(shifted[chosen]) - log_total, max(log_total - mean, 0.0), tuple(candidates))
+    mean = float(np.dot(odds, shifted if shifted.min() > _FLOOR else np.maximum(shifted, _FLOOR))) / total
+    log_total = log(total)
+    entropy = max(log_total - mean, 0.0)
+    logprob = float(shifted[chosen]) - log_total
+    if not options.alternatives:
+        return Choice(chosen, logprob, entropy, ())
+    reported = _ranked(logits, options.alternatives)
+    if chosen not in reported:
+        reported = np.append(reported, chosen)
+    at = ids.searchsorted(reported)
+    at[at == len(ids)] = 0
+    ruled = np.where(ids[at] == reported, probabilities[at], 0.0)
+    raw = odds[reported].astype(np.float64) / total
+    found = zip(reported.tolist(), raw.tolist(), ruled.tolist(), strict=True)
+    return Choice(chosen, logprob, entropy, tuple(Candidate(*one) for one in found))

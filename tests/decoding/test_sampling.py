@@ -135,6 +135,35 @@ def test_frequencies_are_those_of_the_ruled_distribution(values: dict[str, Any])
     assert chi < freedom + 4.5 * math.sqrt(2 * freedom) + 8
 
 
+def slow(logits: Any, o: SamplingOptions, number: float) -> int:
+    """The draw with everything sorted and in float64 from the first to the last."""
+    scores = logits.astype(np.float64)
+    order = np.argsort(-scores, kind="stable")[: o.top_k or len(scores)]
+    weights = np.exp((scores[order] - scores.max()) / o.temperature)
+    inside = np.concatenate([[True], np.cumsum(weights)[:-1] < o.top_p * weights.sum()])
+    kept = order[inside & (weights >= o.min_p * weights.max())]
+    ids = np.sort(kept)
+    mass = np.cumsum(np.exp((scores[ids] - scores.max()) / o.temperature))
+    return int(ids[np.searchsorted(mass, number * mass[-1], side="right")])
+
+
+@pytest.mark.parametrize("size", [256, 4096, 5000])
+def test_short_cuts_on_large_vocabularies_draw_the_same_ids(size: int) -> None:
+    """Selecting before sorting changes nothing that is drawn, whatever the rules."""
+    numbers = np.random.default_rng(size)
+    for position in range(60):
+        logits = (numbers.normal(size=size) * numbers.uniform(0.1, 4)).astype(np.float32)
+        o = SamplingOptions(
+            temperature=float(numbers.uniform(0.5, 1.5)),
+            top_k=int(numbers.choice([0, 1, 40, 200])),
+            top_p=float(numbers.choice([1.0, 0.9, 0.97])),
+            min_p=float(numbers.choice([0.0, 0.02])),
+            alternatives=0,
+        )
+        number = uniform(size, position)
+        assert choose(logits, o, number).id == slow(logits, o, number)
+
+
 def test_ties_go_to_the_lower_id() -> None:
     """Equal logits leave nothing to chance: at a cut-off, and when greedy, the lower id stays."""
     logits = np.array([1.0, 3.0, 3.0, 3.0, 0.0], dtype=np.float32)
