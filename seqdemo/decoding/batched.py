@@ -194,7 +194,8 @@ def _largest(values: Floats, k: int) -> Ids:
         level = np.flatnonzero(values[row] == bar[row])
         above = int(np.count_nonzero(values[row] > bar[row]))
         chosen[row, level[k - above :]] = False
-    return np.flatnonzero(chosen).reshape(-1, k) % size
+    columns: Ids = np.flatnonzero(chosen).reshape(-1, k) % size
+    return columns
 
 
 def _ranked(lines: Ids, values: Floats, k: int) -> tuple[Ids, Floats]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqdemo.errors import StateError
-from seqdemo.plugin import Context, Done, Prefill, RecurrentModel, SamplingOptions, State, TokenHead, Usage
+from seqdemo.plugin import Context, Done, Prefill, RecurrentModel, RunRow, SamplingOptions, State, TokenHead, Usage
 from seqdemo.plugin import state as verbs
 
 from .batched import Reported
@@ -110,7 +110,8 @@ class Generating:
         self.deadline = inf if options.timeout is None else perf_counter() + options.timeout
         self._limit, self._ends = options.max_tokens, request.head.end_ids
         self._began = self._ready = 0.0
-        self._position = self._read = self._written = self._pause = self._bytes = 0
+        self._position = 0 if request.start is None else request.start.position
+        self._read = self._written = self._pause = self._bytes = 0
         self._reason: Reason | None = None
         self._numbers: list[float] = []
         self._state: State = {}
@@ -142,7 +143,6 @@ class Generating:
             except StateError as error:
                 raise StateError(f"This snapshot does not fit this pipeline. {error}") from error
             self._state = verbs.move(start.state, device)
-            self._position = start.position
             self.recent.extend(start.recent)
             if not request.ids or request.stepped:
                 pending, held = start.pending, start.held
@@ -157,16 +157,22 @@ class Generating:
     @property
     def rereads(self) -> bool:
         """Whether ids are left that were generated before and are read in steps."""
-        return self.request.stepped and self._read < len(self.request.ids)
+        return self.request.stepped and self.unread
 
-    def read(self, stepper: Stepper, grid: int, device: torch.device) -> bool:
-        """Read a chunk; no ids at all give the distribution where the state stands.
+    @property
+    def unread(self) -> bool:
+        """Whether ids are left to be read."""
+        return self._read < len(self.request.ids)
 
-        Returns:
-            whether the prompt was read to its end.
-        """
-        ids = self.request.ids
-        size = min(grid - self._position % grid, len(ids) - self._read)
+    def ahead(self, grid: int) -> int:
+        """Tokens of the next chunk, where chunks end at multiples of ``grid``."""
+        if self.request.stepped:
+            return 0
+        return min(grid - self._position % grid, len(self.request.ids) - self._read)
+
+    def read(self, stepper: Stepper, grid: int, device: torch.device) -> None:
+        """Read a chunk; no ids at all give the distribution where the state stands."""
+        ids, size = self.request.ids, self.ahead(grid)
         chunk = ids[self._read : self._read + size]
         tokens = torch.tensor([list(chunk)], dtype=torch.long, device=device)
         self.logits, self._state = stepper.read(self.request.head, tokens, self._state, self._context)
@@ -175,7 +181,6 @@ class Generating:
         self._read += size
         if ids:
             self.channel.put(Prefill(self._read, len(ids)))
-        return self._read == len(ids)
 
     def sit(self, stepper: Stepper) -> None:
         """Hand the state to a slot of the stepper."""
@@ -212,6 +217,16 @@ class Generating:
         if not self._numbers:
             self._numbers = uniforms(self.channel.seed, self._position, _AHEAD)[::-1]
         return self._numbers.pop()
+
+    @property
+    def room(self) -> int:
+        """Tokens until it has something else to do."""
+        return self._pause - self._written
+
+    def row(self) -> RunRow:
+        """What a stepper that draws needs to know."""
+        self._numbers.clear()  # they are of positions that the run may pass
+        return RunRow(self.slot, self.request.options, self.channel.seed, self._position, self.recent)
 
     def write(self, token: int, logprob: float, entropy: float, reported: Reported | None) -> bool:
         """Give out a token that was drawn.

@@ -25,11 +25,20 @@ Floats = NDArray[Any]
 _TELL = 0.02
 """Seconds between two times that readers are woken for tokens after the first."""
 
+_RUN = 0.01
+"""Seconds that a run of several tokens is planned to take."""
+
+_LONGEST = 256
+"""Tokens of a run at most."""
+
+_LEAST = 16
+"""Tokens that the shortest chunk counts for: its call takes time too."""
+
 
 class Lane:
     """Requests that share a stepper.
 
-    A turn is one step of all rows, or one chunk of one prompt; where there is both, by turns. Rows come and go between
+    A turn is one step of all rows, or one chunk of prompts; where there is both, by turns. Rows come and go between
     steps. A row whose step raises ends alone: the step is made again, row by row.
 
     Args:
@@ -47,6 +56,8 @@ class Lane:
         self._ended = ended
         self._grid = chunk_size(head)
         self._forbidden = np.array(sorted(head.forbidden_ids), dtype=np.int64)
+        self._ends = sorted(head.end_ids)
+        self._pace = _RUN
         self._prompts: deque[Generating] = deque()
         self._writers: list[Generating] = []
         self._rereaders: list[Generating] = []
@@ -91,14 +102,22 @@ class Lane:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """One chunk of the prompt whose turn it is."""
-        work = self._prompts[0]
+        """Chunks of the prompts whose turn it is: one that is whole, or several that are not more than one together."""
+        left = self._grid
+        while self._prompts and (size := max(self._prompts[0].ahead(self._grid), _LEAST)) <= left:
+            left -= size
+            self._read_one(self._prompts[0])
+
+    def _read_one(self, work: Generating) -> None:
+        """The next chunk of a prompt."""
         self._prompts.rotate(-1)
         try:
             if not work.begun:
                 work.begin(self._device)
-            if not work.rereads and not work.read(self.stepper, self._grid, self._device):
-                return
+            if not work.rereads:
+                work.read(self.stepper, self._grid, self._device)
+                if work.unread:
+                    return
             work.sit(self.stepper)
             self._prompts.remove(work)
             if work.rereads:
@@ -121,7 +140,11 @@ class Lane:
     # --- stepping -----------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        """Every row reads one token: one drawn just now, or one that was generated before."""
+        """Every row reads one token: one drawn just now, or one that was generated before. Where the stepper draws
+        too, every row reads several."""
+        draws = not self._rereaders and all(self.stepper.runs(work.request.options) for work in self._writers)
+        if draws and self._run():
+            return
         ids, due = self._draw()
         ids += [work.reread() for work in self._rereaders]
         self._tell()
@@ -141,6 +164,43 @@ class Lane:
             if not work.rereads:
                 self._rereaders.remove(work)
                 self._settle(work, logits[row : row + 1])
+
+    def _run(self) -> bool:
+        """A run of all rows that write, as long as fits a turn and as none of them has anything else to do.
+
+        Returns:
+            whether they read anything; if not, the reason shows when a token is drawn here.
+        """
+        writers, began = list(self._writers), perf_counter()
+        count = min(_LONGEST, max(1, int(_RUN / self._pace)), *(work.room for work in writers))
+        rows = [work.row() for work in writers]
+        ran = self.stepper.run(count, rows, self._logits, self._forbidden.tolist(), self._ends)
+        read = len(ran.ids)
+        if not read:
+            return False
+        self._pace = (perf_counter() - began) / read
+        self._logits = _array(ran.logits)
+        due: list[Generating] = []
+        failed: dict[Generating, BaseException] = {}
+        for row, work in enumerate(writers):
+            try:
+                for at in range(read):
+                    token, logprob, entropy = ran.ids[at][row], ran.logprobs[at][row], ran.entropies[at][row]
+                    if work.write(token, logprob, entropy, ran.reported[at][row]):
+                        due.append(work)
+                        # Only here is a text looked at: what was drawn after its end is taken back.
+                        if at + 1 < read:
+                            self.stepper.rewind(work.slot, at + 1)
+                        break
+            except BaseException as error:  # noqa: BLE001 - a tokenizer may raise
+                failed[work] = error
+        self._tell()
+        for work, trouble in failed.items():
+            self._end(work, "error", trouble)
+        for work in due:
+            if work not in failed:
+                self._settle(work)
+        return True
 
     def _draw(self) -> tuple[list[int], list[Generating]]:
         """Ids drawn for the rows that write, and those of them with something to be done after the step."""

@@ -69,7 +69,7 @@ class PaddedStepper(Stepper):
     def _tested(self, head: TokenHead) -> bool:
         """Whether a row comes out the same in every place and beside other rows."""
         first = next(head.parameters(), torch.empty(0))
-        circumstances = (type(self._inner), torch.get_num_threads(), first.dtype, first.device)
+        circumstances = (type(self._inner), head.precision, torch.get_num_threads(), first.dtype, first.device)
         known = _even.setdefault(head, {})
         if circumstances not in known:
             known[circumstances] = self._test(head)

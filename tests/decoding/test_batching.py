@@ -66,8 +66,7 @@ def test_rows_share_steps_and_come_and_go_between_them(toy: Any, head: Any, engi
     steps = [rows for _, rows, time in seen if time == 1]
     assert sum(steps) == 60
     assert max(steps) == 3
-    assert [rows for rows, _ in groupby(steps)] == [1, 2, 3, 2, 1]
-    assert len(steps) <= 30 + 2
+    assert [rows for rows, _ in groupby(steps)] == [3, 2, 1]
 
 
 def test_a_stream_agrees_with_itself_alone(toy: Any, engine: Engine) -> None:
@@ -199,7 +198,7 @@ def test_pipelines_and_jobs_take_turns(toy: Any, engine: Engine) -> None:
         toy.wait_until(lambda: engine.load.running == 5)
     assert all(len(stream.decoded().tokens) == 60 for stream in streams)
     job.join()
-    order = [name for name, _, _ in seen]
+    order = [name for name, _ in groupby(name for name, _, _ in seen)]
     together = order[order.index("job") : len(order) - order[::-1].index("job")]
     for name in ("a", "b", "job"):
         places = [at for at, one in enumerate(together) if one == name]
