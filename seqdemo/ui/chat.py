@@ -26,7 +26,6 @@ from .visitors import Visitor, Visitors
 __all__ = ["ChatTab"]
 
 _LISTENERS = 64
-_PATIENCE = 5.0
 _BEATS_PER_STATUS = 5
 _log = logging.getLogger(__name__)
 
@@ -186,8 +185,10 @@ class ChatTab:
         """Show the conversation with a checkpoint, and load it."""
         visitor = self._visitors.at(page)
         talk = visitor.turn_to(name)
-        if talk is not None and talk.reply is not None:
-            await asyncio.to_thread(talk.reply.join, _PATIENCE)
+        if talk is not None and name is not None and talk.reply is not None and talk.busy:
+            async for update in self._follow(visitor, name, talk, talk.reply):
+                yield update
+            return
         if name is None or talk is not None:
             yield self._scene(visitor, name, talk)
             return
@@ -237,10 +238,16 @@ class ChatTab:
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
             yield {self.notice: self._explained(error)}
             return
-        try:
+        first = {} if keep else {self.message: ""}
+        async for update in self._follow(visitor, name, talk, reply):
+            yield {**update, **first}
+            first = {}
+
+    async def _follow(self, visitor: Visitor, name: str, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
+        """Show a reply while it grows. It goes on for a while when nobody looks any more."""
+        with visitor.looking():
             window = Window(talk)
-            first = self._scene(visitor, name, talk, busy=True)
-            yield first if keep else {**first, self.message: ""}
+            yield self._scene(visitor, name, talk, busy=True)
             beats = 0
             async for _ in pulses(reply):
                 finished = reply.finished
@@ -253,8 +260,6 @@ class ChatTab:
                     update[self.notice] = self._explained(reply.error) if reply.error is not None else ""
                 beats += 1
                 yield update
-        finally:
-            reply.cancel()
 
     def _stop(self, page: str) -> None:
         """Stop the work itself; the reply then ends by itself on the page."""

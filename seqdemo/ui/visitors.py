@@ -7,12 +7,16 @@ reloads. So a reload finds its conversation again, and two tabs never share one.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from threading import RLock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock, Timer
 
 from .talk import Talk
 
-__all__ = ["Visitor", "Visitors"]
+__all__ = ["PATIENCE", "Visitor", "Visitors"]
+
+PATIENCE = 10.0
+"""Seconds a reply goes on while nobody looks at it: what a page has to come back after a reload."""
 
 
 class Visitor:
@@ -34,7 +38,47 @@ class Visitor:
         self.open: set[str] = set()
         self._name: str | None = None
         self._latest = 0.0
+        self._looking = 0
+        self._timer: Timer | None = None
         self._lock = RLock()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While a page shows a reply. When the last one stops before the reply ends, :data:`PATIENCE` begins."""
+        with self._lock:
+            self._looking += 1
+            self._stay()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._looking -= 1
+                if not self._looking:
+                    self.wait()
+
+    def wait(self) -> None:
+        """Stop whatever runs, unless somebody comes back in time."""
+        with self._lock:
+            self._stay()
+            if any(talk.busy for talk in self.talks.values()):
+                self._timer = Timer(PATIENCE, self._give_up)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def back(self) -> None:
+        """The page is there again."""
+        with self._lock:
+            self._stay()
+
+    def _stay(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        with self._lock:
+            if not self.open or not self._looking:
+                self.cancel()
 
     def newest(self, moment: float) -> bool:
         """Whether a choice made at a moment is the latest one heard of; an overtaken one must not be shown."""
@@ -103,7 +147,7 @@ class Visitors:
             visitor.pages.add(page)
             visitor.open = {page}
             self._by_page[page] = visitor
-            visitor.cancel()
+            visitor.back()
             return visitor
 
     def at(self, page: str) -> Visitor:
@@ -116,12 +160,12 @@ class Visitors:
         return self._by_key.get(key)
 
     def leave(self, page: str) -> None:
-        """A page went away: what runs for it stops, its conversations stay for a while."""
+        """A page went away: what runs for it stops unless it comes back soon, its conversations stay for a while."""
         with self._lock:
             visitor = self._by_page.get(page)
             if visitor is not None and page in visitor.open:
                 visitor.open.discard(page)
-                visitor.cancel()
+                visitor.wait()
 
     def drop(self, page: str) -> None:
         """A page will not come back: with the last page of a visitor its conversations are freed."""

@@ -198,15 +198,35 @@ def test_a_reload_keeps_the_conversation_and_a_second_tab_does_not_see_it() -> N
     assert len(visitors) == 3
 
 
-def test_leaving_stops_and_dropping_frees(source: Any) -> None:
-    """A page that goes away stops its reply; with its last page a visitor is forgotten."""
+def test_a_page_that_comes_back_in_time_finds_its_reply_running(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload interrupts nothing; a page that stays away longer, or only stops looking, loses no text."""
+    visitors = Visitors()
+    visitor = visitors.arrive("page1")
+    visitor.turn_to("stories")
+    talk = visitor.begin("stories", lambda: talk_with(source, delay=0.01))
+    monkeypatch.setattr("seqdemo.ui.visitors.PATIENCE", 0.3)
+    reply = talk.say("hi", {"max_tokens": 100_000})
+    with visitor.looking():
+        visitors.leave("page1")
+        assert visitors.arrive("page2", visitor.key, reloaded=True) is visitor
+    with visitor.looking():
+        assert not reply.join(0.6)
+    assert reply.join(10)
+    assert talk.messages[-1].done.reason == "cancelled"  # type: ignore[union-attr]
+    assert len(talk.messages[-1].tokens) == source.generated > 0
+
+
+def test_leaving_stops_and_dropping_frees(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that goes away for good stops its reply; with its last page a visitor is forgotten."""
     visitors = Visitors()
     visitor = visitors.arrive("page1")
     visitor.turn_to("stories")
     talk = visitor.begin("stories", lambda: talk_with(source, delay=0.01))
     reply = talk.say("hi", {"max_tokens": 100_000})
-    visitors.leave("page1")
-    assert reply.join(10)
+    monkeypatch.setattr("seqdemo.ui.visitors.PATIENCE", 0.1)
+    with visitor.looking():
+        visitors.leave("page1")
+        assert reply.join(10)
     assert visitors.arrive("page2", visitor.key) is visitor
     visitors.drop("page1")
     assert visitors.keyed(visitor.key) is visitor
