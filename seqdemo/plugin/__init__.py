@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
     from .results import Generation, Result
     from .state import State
-    from .stepper import Precision, Prepared, Stepper, StepperConfig
+    from .stepper import Precision, Prepared, Ran, Reported, RunRow, Stepper, StepperConfig
     from .tasks import (
         Batch,
         Context,
@@ -65,9 +65,12 @@ __all__ = [
     "Precision",
     "Prefill",
     "Prepared",
+    "Ran",
     "Record",
     "RecurrentModel",
+    "Reported",
     "Result",
+    "RunRow",
     "SamplingOptions",
     "Stack",
     "State",
@@ -100,7 +103,7 @@ _HOMES = {
     "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
     "results": ("Generation", "Result"),
     "state": ("State",),
-    "stepper": ("Precision", "Prepared", "Stepper", "StepperConfig"),
+    "stepper": ("Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"),
     "tasks": (
         "Batch",
         "Context",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from seqdemo.errors import BusyError
 
@@ -17,12 +18,54 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from .config import SamplingOptions
     from .state import State
     from .tasks import Context, TokenHead
 
-__all__ = ["Precision", "Prepared", "Stepper", "StepperConfig"]
+__all__ = ["Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"]
 
 Precision = Literal["fp32", "bf16", "int8"]
+
+Reported = tuple[list[int], list[float], list[float]]
+"""The likeliest tokens of one row, best first, then the chosen one if it is not among them: ids, probabilities under
+the model, probabilities after the rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of a run.
+
+    Attributes:
+        slot: where its state is.
+        options: the rules it draws by, and how many alternatives it reports.
+        seed: of its random numbers: the one of each position is ``seqdemo.decoding.uniform(seed, position)``.
+        position: of the first token to be drawn.
+        recent: ids read and written, oldest first; those the repetition penalty needs, at least.
+    """
+
+    slot: int
+    options: SamplingOptions
+    seed: int
+    position: int
+    recent: Sequence[int]
+
+
+class Ran(NamedTuple):
+    """What ``m`` tokens in each of ``n`` rows gave; lists by token, in them by row.
+
+    Attributes:
+        ids: tokens, drawn and read.
+        logprobs: natural log-probabilities under the model, before any rule.
+        entropies: of the model's distribution before any rule, in nats.
+        reported: alternatives, None for a row that wants none.
+        logits: ``(n, V)`` float32, for the token after the last; the caller's until the next step.
+    """
+
+    ids: list[list[int]]
+    logprobs: list[list[float]]
+    entropies: list[list[float]]
+    reported: list[list[Reported | None]]
+    logits: Tensor
 
 
 class Stepper(ABC):
@@ -90,6 +133,30 @@ class Stepper(ABC):
         Returns:
             logits ``(n, V)`` float32, for the token after it; the caller's until the next step.
         """
+
+    def runs(self, options: SamplingOptions) -> bool:
+        """Whether :meth:`run` draws by these rules."""
+        return False
+
+    def run(
+        self, count: int, rows: Sequence[RunRow], logits: Any, forbidden: Sequence[int], ends: Sequence[int]
+    ) -> Ran:
+        """Draw and read up to ``count`` tokens in each row: the same that drawing outside and :meth:`step` would give.
+
+        Ends early, in all rows alike, after a token of ``ends``, and before one that cannot be drawn.
+
+        Args:
+            rows: of different slots; :meth:`runs` says yes to the options of each.
+            logits: ``(n, V)`` float32 in the memory numpy reads, of the tokens to be drawn first; not modified.
+            forbidden: ids never chosen.
+            ends: ids that end a text.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no runs.")
+
+    def rewind(self, slot: int, count: int) -> None:
+        """Put a slot of the last run back to where it was after ``count`` of its tokens. No slot may have been stepped
+        since, though others may have been rewound or taken."""
+        raise NotImplementedError(f"{type(self).__name__} has no runs.")
 
     def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
         """Read a piece of a prompt in the whole-sequence form, with the output layer on the last position only.
