@@ -10,9 +10,8 @@ in the last bit can only disagree where the number lies beside a boundary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,7 @@ _FLOOR = np.float32(-1000.0)
 """exp of it is 0; a product with it is 0 as well, where one with -inf would be NaN."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A likely token: its probability under the model and after the rules (0: removed)."""
 
     id: int
@@ -40,8 +38,7 @@ class Candidate:
     ruled: float
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The token drawn.
 
     Attributes:
@@ -105,10 +102,9 @@ def rule(
         PluginError: every token is forbidden or has probability 0.
     """
     scores = logits
-    seen = recent[-options.repetition_window :] if options.repetition_window else ()
-    if options.repetition_penalty != 1.0 and len(seen):
+    if options.repetition_penalty != 1.0 and options.repetition_window and len(recent):
         scores = logits.astype(np.float64)
-        at = np.unique(np.asarray(seen, dtype=np.int64))
+        at = np.unique(np.asarray(recent[-options.repetition_window :], dtype=np.int64))
         old = scores[at]
         with np.errstate(over="ignore"):
             new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
@@ -173,12 +169,12 @@ def choose(
     logprob = float(shifted[chosen]) - log_total
     if not options.alternatives:
         return Choice(chosen, logprob, entropy, ())
-    reported = _ranked(logits, options.alternatives)
-    if chosen not in reported:
-        reported = np.append(reported, chosen)
+    likely = _ranked(logits, options.alternatives).tolist()
+    if chosen not in likely:
+        likely.append(chosen)
+    reported = np.array(likely)
     at = ids.searchsorted(reported)
-    at[at == len(ids)] = 0
-    ruled = np.where(ids[at] == reported, probabilities[at], 0.0)
-    raw = odds[reported].astype(np.float64) / total
-    found = zip(reported.tolist(), raw.tolist(), ruled.tolist(), strict=True)
-    return Choice(chosen, logprob, entropy, tuple(Candidate(*one) for one in found))
+    kept = ids.take(at, mode="clip") == reported
+    ruled = (probabilities.take(at, mode="clip") * kept).tolist()
+    raw = [value / total for value in odds.take(reported).tolist()]
+    return Choice(chosen, logprob, entropy, tuple(map(Candidate, likely, raw, ruled)))

@@ -134,7 +134,7 @@ class FBGEMM:
     def __call__(self, x: Floats) -> Floats:
         given = np.empty((len(x), self._width + len(_PINS)), dtype=np.float32)
         given[:, self._width :] = _PINS
-        scale = np.maximum(np.abs(x).max(axis=1, keepdims=True), _TINY)
+        scale = np.maximum.reduce(np.abs(x), axis=1, initial=_TINY, keepdims=True)
         np.divide(x, scale, out=given[:, : self._width])
         y: Floats = self._run(torch.from_numpy(given), self._weight, self._narrow).numpy()
         y *= scale
