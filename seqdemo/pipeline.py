@@ -14,7 +14,7 @@ import torch
 from . import checkpoint
 from .decoding import Request, Session, Stepping, Stream, check_precision, engine, stepping
 from .devices import resolve_device, resolve_dtype
-from .errors import ConfigError, TokenizerError
+from .errors import BusyError, ConfigError, TokenizerError
 from .manifest import Manifest
 from .parts import Parts, assemble, by_role, spec, train_tokenizer
 from .plugin import Generation, Result, SamplingOptions, State, TaskHead, TokenHead, Tokenizer
@@ -24,6 +24,8 @@ from .plugin.config import build
 __all__ = ["Pipeline", "Score", "count_parameters", "load", "pipeline"]
 
 _SCORE_CHUNK = 512
+_PREDICTED = 8
+"""Inputs of one turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +198,19 @@ class Pipeline:
         found: list[Generation] = []
         running: deque[Stream] = deque()
         for one in prompt:
-            if len(running) == engine(self._device).capacity:
+            while len(running) == engine(self._device).capacity or (stream := self._try(one, options, running)) is None:
                 found.append(cast(Generation, head.result(running.popleft().decoded())))
-            running.append(self.stream(one, **options))
+            running.append(stream)
         return found + [cast(Generation, head.result(stream.decoded())) for stream in running]
+
+    def _try(self, prompt: str, options: Mapping[str, Any], running: Sequence[Stream]) -> Stream | None:
+        """A stream; None when the engine is busy, and will not be once one of those running has ended."""
+        try:
+            return self.stream(prompt, **options)
+        except BusyError:
+            if not running:
+                raise
+            return None
 
     def session(self, **defaults: Any) -> Session:
         """A conversation; ``defaults`` are options for every reply in it."""
@@ -227,7 +238,9 @@ class Pipeline:
         column = self.head.config.columns[0].name
         rows = [one if isinstance(one, Mapping) else {column: one} for one in _listed(inputs)]
         chosen = build(self.head.config.options, options, f"task {self.task!r}")
-        results: list[Result] = engine(self._device).run(lambda: self.head.predict(rows, chosen))
+        parts = [rows[start : start + _PREDICTED] for start in range(0, len(rows), _PREDICTED)]
+        made = engine(self._device).each(lambda part: self.head.predict(part, chosen), parts)
+        results: list[Result] = [result for part in made for result in part]
         return results[0] if isinstance(inputs, str | Mapping) else results
 
     # --- measuring ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 import seqdemo
-from seqdemo.errors import ConfigError, DeviceError, TokenizerError, UnknownNameError
+from seqdemo.decoding import Engine
+from seqdemo.errors import BusyError, ConfigError, DeviceError, TokenizerError, UnknownNameError
 from seqdemo.pipeline import Pipeline
 from seqdemo.plugin import Done, Generation, Token
 
@@ -45,6 +47,20 @@ def test_lists_in_lists_out(make_pipeline: Make) -> None:
     assert {str(one) for one in many} == {str(pipe.generate("The", max_tokens=2, seed=5))}
     assert len(many) == 300
     assert str(pipe.predict({"text": "The"}, max_tokens=5, seed=2)) == str(pipe.generate("The", max_tokens=5, seed=2))
+
+
+def test_a_list_waits_where_one_prompt_is_refused(make_pipeline: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a stream that fills half an engine without a queue, a list is served all the same, in order."""
+    pipe, small = make_pipeline(), Engine("cpu", capacity=2, waiting=0)
+    prompts = ["The", "time", "traveller"]
+    want = [str(pipe.generate(prompt, max_tokens=5, seed=1)) for prompt in prompts]
+    monkeypatch.setattr(sys.modules["seqdemo.pipeline"], "engine", lambda device: small)
+    with pipe.stream("The", max_tokens=1_000_000) as beside:
+        assert [str(one) for one in pipe.generate(prompts, max_tokens=5, seed=1)] == want
+        with pipe.stream("The", max_tokens=1_000_000), pytest.raises(BusyError, match="2 requests are running"):
+            pipe.generate(prompts, max_tokens=5)
+    beside.decoded()
+    small.close()
 
 
 def test_a_drawn_seed_is_reported(make_pipeline: Make) -> None:

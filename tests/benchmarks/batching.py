@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     parser.add_argument("--sizes", nargs="+", default=["small", "medium"], choices=SIZES)
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "int8"])
     parser.add_argument("--streams", type=int, default=32)
-    parser.add_argument("--tokens", type=int, default=200, help="of each stream")
+    parser.add_argument("--tokens", type=int, default=400, help="of each stream; its prompt of four is in the time")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path)
