@@ -20,7 +20,8 @@ from .generation import Generating, Request
 from .jobs import Job, Jobs
 from .lane import Lane
 from .padded import ROWS, PaddedStepper
-from .stepper import GenericStepper, Stepper
+from .prepare import open_stepper
+from .stepper import Stepper
 from .stream import Signal, Stream
 
 __all__ = ["Engine", "Load", "engine"]
@@ -56,7 +57,7 @@ class Engine:
         device: torch.device | str = "cpu",
         capacity: int = 64,
         waiting: int = 256,
-        make: Callable[[TokenHead, int, torch.device], Stepper] = GenericStepper,
+        make: Callable[[TokenHead, int, torch.device], Stepper] = open_stepper,
     ) -> None:
         self.device = torch.device(device)
         self.capacity = capacity
