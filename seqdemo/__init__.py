@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 if TYPE_CHECKING:
     from .decoding import Session, Stream
     from .errors import SeqdemoError
+    from .library import Library, conversations
     from .manager import PluginInfo
     from .pipeline import Pipeline, Score, count_parameters, load, pipeline
     from .plugin.events import Done, Event, Prefill, Token
@@ -32,6 +33,7 @@ __all__ = [
     "Done",
     "Event",
     "Generation",
+    "Library",
     "Pipeline",
     "Prefill",
     "Score",
@@ -41,6 +43,7 @@ __all__ = [
     "Token",
     "__version__",
     "available",
+    "conversations",
     "count_parameters",
     "evaluate",
     "load",
@@ -52,6 +55,7 @@ __all__ = [
 _HOMES = {
     "decoding": ("Session", "Stream"),
     "errors": ("SeqdemoError",),
+    "library": ("Library", "conversations"),
     "pipeline": ("Pipeline", "Score", "count_parameters", "load", "pipeline"),
     "plugin.events": ("Done", "Event", "Prefill", "Token"),
     "plugin.results": ("Generation",),

@@ -1,10 +1,14 @@
-"""Snapshots under a byte budget. They are a cache: whatever is dropped can be read again from token ids."""
+"""Snapshots under a byte budget, and below them what a journal keeps.
+
+They are a cache: whatever is dropped can be read again from token ids.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+from .journal import Journal
 from .snapshot import Snapshot
 from .tree import Point
 
@@ -20,16 +24,24 @@ class SnapshotCache:
     Args:
         budget: bytes of all snapshots together; the one last put stays, however large.
         branches: whether a place is one where the conversation branches.
+        below: where those that are no longer in memory may be.
     """
 
-    def __init__(self, budget: int, branches: Callable[[Point], bool]) -> None:
+    def __init__(self, budget: int, branches: Callable[[Point], bool], below: Journal | None = None) -> None:
         self.budget = budget
+        self._below = below or Journal()
         self._branches = branches
         self._kept: OrderedDict[Point, Snapshot] = OrderedDict()
         self.nbytes = 0
 
     def __contains__(self, point: Point) -> bool:
-        return point in self._kept
+        if point in self._kept:
+            return True
+        # Only what was read is sure to be there: a file may be gone or torn.
+        found = self._below.find(point) if point in self._below else None
+        if found is not None:
+            self._insert(point, found)
+        return found is not None
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -40,13 +52,17 @@ class SnapshotCache:
 
     def get(self, point: Point) -> Snapshot | None:
         """The snapshot of a place, which counts as a use."""
-        snapshot = self._kept.get(point)
-        if snapshot is not None:
-            self._kept.move_to_end(point)
-        return snapshot
+        if point not in self:
+            return None
+        self._kept.move_to_end(point)
+        return self._kept[point]
 
     def put(self, point: Point, snapshot: Snapshot) -> None:
         """Keep a snapshot, and let others go until the budget is met."""
+        self._insert(point, snapshot)
+        self._below.keep(point, snapshot, self._branches(point))
+
+    def _insert(self, point: Point, snapshot: Snapshot) -> None:
         self._drop(point)
         self._kept[point] = snapshot
         self.nbytes += snapshot.nbytes
@@ -57,6 +73,7 @@ class SnapshotCache:
         """Let all of them go."""
         self._kept.clear()
         self.nbytes = 0
+        self._below.forget()
 
     def _next_out(self, newest: Point) -> Point:
         others = (point for point in self._kept if point != newest)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from threading import RLock
+from time import monotonic
 from typing import Self
 
-from seqdemo.errors import SessionError
+from seqdemo.errors import SessionError, StoreError
 from seqdemo.plugin import Done, Event, Generation, SamplingOptions, Token
 
 from .snapshot import Snapshot
@@ -15,6 +17,9 @@ from .stream import Stream
 from .tree import Point
 
 __all__ = ["Recording", "Reply"]
+
+_PIECE_SECONDS = 0.25
+"""How often what was generated is handed on to be written down."""
 
 
 class Recording:
@@ -25,7 +30,9 @@ class Recording:
         parent: the place the reply goes on from.
         options: it is generated with.
         prompt: text of the message replied to.
+        number: of the reply in its session.
         record: called once, when all events were read.
+        hand_on: called now and then with the tokens since the last time and how many there were before.
     """
 
     def __init__(
@@ -34,7 +41,9 @@ class Recording:
         parent: Point,
         options: SamplingOptions,
         prompt: str,
+        number: int,
         record: Callable[[Recording], int | None],
+        hand_on: Callable[[int, Sequence[Token]], None],
     ) -> None:
         self.stream = stream
         self.parent = parent
@@ -45,7 +54,11 @@ class Recording:
         self.node: int | None = None
         self.recorded = False
         self.owner: weakref.ref[Reply] | None = None
+        self.number = number
         self._record = record
+        self._hand_on = hand_on
+        self._handed = 0
+        self._handed_at = monotonic()
         self._lock = RLock()
 
     @property
@@ -69,10 +82,18 @@ class Recording:
             event = next(self.stream)
             if isinstance(event, Token):
                 self.tokens.append(event)
+                if monotonic() - self._handed_at >= _PIECE_SECONDS:
+                    # What cannot be written now is written later; at the end it is an error.
+                    with suppress(StoreError):
+                        self._hand_over()
             elif isinstance(event, Done):
                 self.done, self.recorded = event, True
                 self.node = self._record(self)
             return event
+
+    def _hand_over(self) -> None:
+        start, self._handed, self._handed_at = self._handed, len(self.tokens), monotonic()
+        self._hand_on(start, self.tokens[start:])
 
     def close(self) -> None:
         """Cancel, and write down what there is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
@@ -18,6 +19,7 @@ from .archive import Contents, read, write
 from .cache import DEFAULT_BUDGET, SnapshotCache
 from .engine import Engine, engine
 from .generation import Request
+from .journal import Journal
 from .random import SEED_LIMIT
 from .reply import Recording, Reply
 from .restore import ANCHOR, Progress, restore
@@ -41,6 +43,7 @@ class Session:
         device: where the head is.
         budget: bytes of snapshots to keep.
         on: the engine to use; the device's own when None.
+        journal: is told of everything, to write it down.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Session:
         device: Any = "cpu",
         budget: int = DEFAULT_BUDGET,
         on: Engine | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.head = head
         self.defaults = defaults or SamplingOptions()
         self.fingerprint = fingerprint
         self.tree = Tree()
-        self.cache = SnapshotCache(budget, self.tree.branches)
+        self.journal = journal or Journal()
+        self.cache = SnapshotCache(budget, self.tree.branches, self.journal)
         self.steps = 0
         """Tokens read again so far to stand where no snapshot was kept."""
         self._engine = on or engine(device)
@@ -84,7 +89,7 @@ class Session:
             if start is not None:  # a new turn: what the reply before it held back is no part of the next one
                 start = replace(start, pending=b"", held="")
             user = Node(self.tree.next_id, here, self.tree.position(here), "user", message, ids)
-            reply = self._begin(user.end, ids, start, chosen, message)
+            reply = self._begin(user.end, ids, start, chosen, message, user)
             self.tree.add(user)
             self._here = user.end
             return reply
@@ -138,6 +143,11 @@ class Session:
         return tuple(node for node, _ in self.tree.upward(self.here))[::-1]
 
     @property
+    def id(self) -> str:
+        """What it is kept as; empty where it lives in memory only."""
+        return self.journal.conversation
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """What was said, from the beginning to where one stands."""
         return self.tree.messages(self.here)
@@ -165,7 +175,7 @@ class Session:
             self._settle()
             point = self.tree.point(node, tokens)
             self._restore(point, progress)
-            self._here = point
+            self._move(point)
 
     def select(self, node: int) -> None:
         """Show a version again: stand at the end of the line of conversation last begun below that node."""
@@ -173,7 +183,7 @@ class Session:
             self._settle()
             point = self.tree.newest(self.tree.get(node))
             self._restore(point)
-            self._here = point
+            self._move(point)
 
     def undo(self) -> str:
         """Take back the last message and its reply; both stay in the tree.
@@ -189,7 +199,7 @@ class Session:
             self._node("There is nothing to undo: nothing was said yet.")
             user = next(node for node, _ in self.tree.upward(self._here) if node.role == "user")
             self._restore(user.parent)
-            self._here = user.parent
+            self._move(user.parent)
             return user.text
 
     def fork(self, node: int | None = None, tokens: int | None = None) -> Session:
@@ -280,14 +290,23 @@ class Session:
         layout = verbs.layout(made._engine.run(lambda: head.initial_state(1)))
         found = read(Path(path), head, fingerprint, None if rebuild else layout)
         made.defaults = found.defaults
-        for node in found.tree.nodes.values():
-            made.tree.add(node)
         for place, kept in found.snapshots:
             made.cache.put(place, kept)
-        made._here = found.here
+        made.adopt(found.tree, found.here)
         return made
 
+    def adopt(self, tree: Tree, here: Point) -> None:
+        """Take over another session's nodes and the place it stands at; only for one in which nothing was said."""
+        with self._lock:
+            for node in tree.nodes.values():
+                self.tree.add(node)
+            self._here = here
+
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _move(self, point: Point) -> None:
+        self.journal.stood(point)
+        self._here = point
 
     def _initial(self) -> State:
         with torch.inference_mode(False):
@@ -326,11 +345,25 @@ class Session:
         return replace(found, recent=self.tree.recent(point, max(options.repetition_window, len(found.recent))))
 
     def _begin(
-        self, parent: Point, ids: tuple[int, ...], start: Snapshot | None, options: SamplingOptions, message: str
+        self,
+        parent: Point,
+        ids: tuple[int, ...],
+        start: Snapshot | None,
+        options: SamplingOptions,
+        message: str,
+        user: Node | None = None,
     ) -> Reply:
-        request = Request(self.head, ids, options, {"text": message}, start, ANCHOR)
-        recording = Recording(self._engine.submit(request), parent, options, message, self._record)
-        self._live = recording
+        stream = self._engine.submit(Request(self.head, ids, options, {"text": message}, start, ANCHOR))
+        number = self.tree.next_id if user is None else user.id + 1
+        before = user.start + len(user.ids) if user else self.tree.position(parent)
+        above = user.parent if user else parent
+        try:
+            self.journal.begun(user, number, parent, before, options, bool(self.tree.children(above)))
+        except BaseException:
+            stream.close()
+            raise
+        hand_on = partial(self.journal.wrote, number)
+        self._live = recording = Recording(stream, parent, options, message, number, self._record, hand_on)
         return Reply(recording)
 
     def _settle(self, alone: bool = True) -> None:
@@ -353,10 +386,11 @@ class Session:
             if 0 in anchors:
                 self.cache.put(recording.parent, anchors.pop(0))
             if not tokens or done is None:
+                self.journal.ended(recording.number, None, self._here)
                 return None
             ends = done.reason == "stop" and recording.stream.stopped_by in self.head.stop_texts
             node = Node(
-                id=self.tree.next_id,
+                id=recording.number,
                 parent=recording.parent,
                 start=self.tree.position(recording.parent),
                 role="reply",
@@ -373,6 +407,8 @@ class Session:
                 self.cache.put(Point(node.id, count), anchor)
             if done.reason != "error":
                 self.cache.put(node.end, recording.stream.snapshot)
+            recording.node = node.id
+            self.journal.ended(node.id, node, node.end)
             return node.id
 
     def _restore(self, point: Point, progress: Progress | None = None) -> Snapshot | None:

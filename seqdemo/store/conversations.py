@@ -199,17 +199,23 @@ class Conversations:
             StaleError: it was changed elsewhere since ``revision``.
         """
         with self.database.write() as run:
+            after = self._advance(run, visitor, conversation, revision, (node.id, len(node.ids)))
             self._insert(run, conversation, node)
             run.execute(
                 "UPDATE conversations SET title = ? WHERE id = ? AND title = ''", (_one_line(node.text), conversation)
             )
-            return self._advance(run, visitor, conversation, revision, (node.id, len(node.ids)))
+            return after
 
     def begin(self, visitor: str, conversation: str, revision: int, reply: Reply) -> int:
-        """Make room for a reply that is about to stream; the new revision."""
+        """Make room for a reply that is about to stream, and stand where it goes on from; the new revision.
+
+        Raises:
+            StaleError: it was changed elsewhere since ``revision``.
+        """
         with self.database.write() as run:
+            after = self._advance(run, visitor, conversation, revision, reply.parent)
             self._insert(run, conversation, reply)
-            return self._advance(run, visitor, conversation, revision, None)
+            return after
 
     def append(self, conversation: str, node: int, start: int, tokens: Sequence[Token]) -> None:
         """Write down tokens ``start …`` of a reply that streams."""
@@ -220,23 +226,37 @@ class Conversations:
                 (conversation, node, start, text, pack_tokens(tokens)),
             )
 
-    def end(self, conversation: str, node: int, text: str, done: Done, closed: bool, tokens: int) -> None:
-        """Write down how a reply ended, and stand at its end; a reply without tokens leaves no trace.
+    def end(self, conversation: str, node: int, text: str, done: Done, closed: bool, here: tuple[int, int]) -> None:
+        """Write down how a reply ended, and where one stands then.
 
         The revision stays: whoever began the reply knows it already.
         """
         with self.database.write() as run:
-            if tokens == 0:
-                run.execute("DELETE FROM nodes WHERE conversation = ? AND id = ?", (conversation, node))
-                return
             run.execute(
                 "UPDATE nodes SET text = ?, done = ?, closed = ? WHERE conversation = ? AND id = ?",
                 (text, pack_done(done), int(closed), conversation, node),
             )
-            run.execute(
-                "UPDATE conversations SET here_node = ?, here_tokens = ?, changed = ? WHERE id = ?",
-                (node, tokens, self._clock(), conversation),
-            )
+            self._place(run, conversation, here)
+
+    def drop(self, conversation: str, node: int, here: tuple[int, int]) -> None:
+        """Forget a reply for which no token came, and stand elsewhere."""
+        with self.database.write() as run:
+            self._clear(run, conversation, node)
+            self._place(run, conversation, here)
+
+    def _place(self, run: sqlite3.Connection, conversation: str, here: tuple[int, int]) -> None:
+        run.execute(
+            "UPDATE conversations SET here_node = ?, here_tokens = ?, changed = ? WHERE id = ?",
+            (*here, self._clock(), conversation),
+        )
+
+    def _clear(self, run: sqlite3.Connection, conversation: str, node: int) -> None:
+        """Remove a reply that was begun and has no token."""
+        run.execute(
+            "DELETE FROM nodes WHERE conversation = ?1 AND id = ?2 AND role = 'reply' AND done IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM events WHERE conversation = ?1 AND node = ?2)",
+            (conversation, node),
+        )
 
     def stand(self, visitor: str, conversation: str, revision: int, here: tuple[int, int]) -> int:
         """Stand elsewhere; the new revision.
@@ -249,6 +269,7 @@ class Conversations:
 
     def _insert(self, run: sqlite3.Connection, conversation: str, node: Node) -> None:
         reply = node if isinstance(node, Reply) else None
+        self._clear(run, conversation, node.id)  # left by a process that was killed
         run.execute(
             "INSERT INTO nodes (conversation, id, parent_node, parent_tokens, start, role, text, ids, options, done, "
             "closed, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

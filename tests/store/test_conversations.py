@@ -51,7 +51,7 @@ def begun(conversations: Conversations, visitor: str = "ada") -> tuple[str, int]
     revision = conversations.begin(visitor, new, revision, reply(2, (1, 3), 3))
     conversations.append(new, 2, 0, [token(3, "the")])
     conversations.append(new, 2, 1, [token(4, "re")])
-    conversations.end(new, 2, "there!", done("!"), True, 2)
+    conversations.end(new, 2, "there!", done("!"), True, (2, 2))
     return new, revision
 
 
@@ -98,13 +98,17 @@ def test_a_missing_piece_is_noticed(conversations: Conversations, database: Data
 
 
 def test_a_reply_without_tokens_leaves_no_trace(conversations: Conversations) -> None:
-    """One stands at the message still."""
+    """One stands where one stood; its number is free again, even if its process was killed."""
     new = conversations.create("ada", "stories", "f1", {})
     revision = conversations.say("ada", new, 0, message(1, (0, 0), 0, "hello"))
-    conversations.begin("ada", new, revision, reply(2, (1, 3), 3))
-    conversations.end(new, 2, "", done(), False, 0)
+    revision = conversations.begin("ada", new, revision, reply(2, (0, 0), 0))
+    assert conversations.read("ada", new).here == (0, 0)
+    conversations.drop(new, 2, (1, 3))
     found = conversations.read("ada", new)
     assert ([node.id for node in found.nodes], found.here) == ([1], (1, 3))
+    revision = conversations.begin("ada", new, revision, reply(2, (1, 3), 3))
+    conversations.say("ada", new, revision, message(2, (1, 3), 3, "in its place"))
+    assert [node.text for node in conversations.read("ada", new).nodes] == ["hello", "in its place"]
 
 
 def test_the_second_writer_is_told(conversations: Conversations) -> None:
