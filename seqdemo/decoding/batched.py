@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqdemo.errors import PluginError
-from seqdemo.plugin import SamplingOptions
+from seqdemo.plugin import Reported, SamplingOptions
 
-__all__ = ["Chooser", "Picks", "Reported"]
+from .largest import kth_largest
+
+from .largest import kth_largest
+
+__all__ = ["Chooser", "Picks"]
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int64]
 
 _FLOOR = np.float32(-1000.0)
 """exp of it is 0; a product with it is 0 as well, where one with -inf would be NaN."""
-
-Reported = tuple[list[int], list[float], list[float]]
-"""The likeliest tokens of one row, best first, then the chosen one if it is not among them: ids, probabilities under
-the model, probabilities after the rules."""
 
 
 @dataclass(slots=True)
@@ -187,7 +187,7 @@ def _penalise(scores: Floats, recent: Sequence[int], options: SamplingOptions) -
 def _largest(values: Floats, k: int) -> Ids:
     """Columns of each row's k largest values, ascending, ``(n, k)``; among equals the lower column wins."""
     size = values.shape[1]
-    bar = np.partition(values, size - k, axis=1)[:, size - k, None]
+    bar = kth_largest(values, k)
     chosen = values >= bar
     tied = np.count_nonzero(chosen) > k * len(values)
     for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > k).tolist() if tied else ():

@@ -104,8 +104,7 @@ def plain(network: Network) -> Step:
 
     def step(token: int) -> Any:
         nonlocal state
-        with torch.inference_mode():
-            logits, state = network(torch.tensor([[token]]), state)
+        logits, state = network(torch.tensor([[token]]), state)
         return logits[0].numpy()
 
     return step
@@ -119,8 +118,7 @@ def ours(network: Network, precision: str) -> tuple[Step, str]:
     active = [slot]
 
     def step(token: int) -> Any:
-        with torch.inference_mode():
-            return stepper.step([token], active)[0].numpy()
+        return stepper.step([token], active)[0].numpy()
 
     return step, stepping(head, torch.device("cpu")).description
 
@@ -199,7 +197,7 @@ def onnx_runtime(network: Network, threads: int, integers: bool) -> Step:
 def generate(side: Side, tokens: int, numbers: list[float]) -> float:
     """Tokens a second."""
     token, step, options = 0, side.step, side.options
-    with torch.backends.mkldnn.flags(enabled=side.onednn):
+    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=side.onednn):
         began = time.perf_counter()
         for position in range(tokens):
             token = choose(step(token), options, numbers[position]).id
@@ -238,7 +236,7 @@ def agree(sides: dict[str, Side]) -> dict[str, float]:
     """Each side's largest difference in log-probability from the plain loop, after the same four tokens."""
     found: dict[str, Tensor] = {}
     for name, side in sides.items():
-        with torch.backends.mkldnn.flags(enabled=side.onednn):
+        with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=side.onednn):
             for token in (1, 2, 3, 4):
                 logits = side.step(token)
         found[name] = torch.log_softmax(torch.from_numpy(np.array(logits)).double(), -1)
