@@ -1,0 +1,226 @@
+"""The stepper: slots, steps and runs in the library; everything here is passing arrays to it.
+
+``n`` is the number of active rows, ``m`` the number of tokens of a run, ``V`` the vocabulary.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Sequence
+from ctypes import byref
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdemo.errors import ConfigError, PluginError
+from seqdemo.plugin import (
+    Context,
+    Precision,
+    Prepared,
+    Ran,
+    Reported,
+    RunRow,
+    SamplingOptions,
+    State,
+    Stepper,
+    TokenHead,
+)
+
+from .library import Draw, Drawn, Rules, failure, library, pointer
+from .weights import Weights, reference
+
+__all__ = ["THREADS_VARIABLE", "NativePrepared", "NativeStepper"]
+
+THREADS_VARIABLE = "SEQDEMO_NATIVE_THREADS"
+
+_PER_THREAD = 512_000
+"""Weights of a step worth a thread: less than that is read while two threads find out about each other."""
+
+_NAMES = {"avx512": "AVX-512 kernels", "avx2": "AVX2 kernels", "plain": "plain C++ kernels"}
+_SHARE = {"fp32": 1e-3, "int8": 0.2}
+"""How far logits may be off on the first tokens, as a share of their range; other equations are off by more."""
+
+
+class NativePrepared(Prepared):
+    """The weights of a head whose ``token_io`` offers a model on torch's layers.
+
+    That the model computes nothing else is tried out: where it does, the next stepper is asked.
+    """
+
+    def __init__(self, head: TokenHead, device: torch.device, precision: Precision) -> None:
+        io = head.token_io()
+        if io is None or precision not in _SHARE:
+            raise PluginError(f"The compiled stepper does not step {type(head).__name__} in {precision}.")
+        self.precision = precision
+        self._weights = weights = Weights(io, precision)
+        self._threads = threads(weights.count)
+        first = f"embedding {'folded into a table' if weights.folded else 'gathered'}"
+        self.description = (
+            f"{_NAMES[weights.level]}, {self._threads} thread{'s' * (self._threads > 1)}; "
+            f"{first} of {weights.table.nbytes / 1e6:,.1f} MB; {weights.count / 1e6:,.1f}M weights a token"
+        )
+        ids = [k % weights.vocabulary for k in (0, 1, 2)]
+        wanted = reference(io, ids)
+        stepper = NativeStepper(weights, 1, 1)
+        stepper.put(0, head.initial_state(1), {})
+        found = torch.cat([stepper.step([token], [0]).clone() for token in ids])
+        off = float((found - wanted).abs().max() / (wanted.amax() - wanted.amin()).clamp(min=1e-6))
+        if not off <= _SHARE[precision]:
+            raise PluginError(
+                f"{type(io.model).__name__} does not compute what its layers alone do (logits off by {off:.1e} of "
+                "their range), so the compiled stepper cannot stand in for it."
+            )
+
+    def stepper(self, head: TokenHead, slots: int) -> NativeStepper:
+        return NativeStepper(self._weights, slots, self._threads)
+
+
+def threads(weights: int) -> int:
+    """Threads for a step that reads so many weights: as many as torch may use and pay here, or what was asked for.
+
+    Raises:
+        ConfigError: ``SEQDEMO_NATIVE_THREADS`` is no number from 1 to 64.
+    """
+    asked = os.environ.get(THREADS_VARIABLE, "")
+    if asked:
+        if not asked.isdecimal() or not 1 <= int(asked) <= 64:
+            raise ConfigError(f"{THREADS_VARIABLE} = {asked!r} is not accepted: give a number from 1 to 64.")
+        return int(asked)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(torch.get_num_threads(), cores, weights // _PER_THREAD))
+
+
+class NativeStepper(Stepper):
+    """Sums of integers are exact, and sums of each row in 32 bits run in one order: a row's bits depend on no other."""
+
+    alike = True
+
+    def __init__(self, weights: Weights, slots: int, count: int) -> None:
+        super().__init__(slots)
+        self._weights = weights
+        self._library = library()
+        self._handle = self._library.stepper(weights.handle, slots, count)
+        if not self._handle:
+            raise failure()
+        # The finalizer holds the weights: the library's stepper refers to its model.
+        weakref.finalize(self, _end, self._library, self._handle, weights)
+        self._ids = np.zeros(slots, dtype=np.int32)
+        self._slots = np.zeros(slots, dtype=np.int32)
+        self._logits = np.zeros((slots, weights.vocabulary), dtype=np.float32)
+        self._places = pointer(self._ids), pointer(self._slots), pointer(self._logits)
+        self._read: dict[int, int] = {}
+
+    def put(self, slot: int, state: State, context: Context) -> None:
+        rows = [state[name].detach().reshape(-1).float() for name in self._weights.places]
+        if any(len(row) != self._weights.hidden for row in rows):
+            sizes = {name: tuple(state[name].shape) for name in self._weights.places}
+            expected = f"(1, {self._weights.hidden})"
+            raise PluginError(f"This state does not fit: entries of {expected} were expected, got {sizes}.")
+        flat = torch.cat(rows).numpy()
+        self._library.put(self._handle, self._slot(slot), pointer(flat))
+
+    def take(self, slot: int) -> State:
+        weights = self._weights
+        # Outside inference mode: the copy is an ordinary tensor, fit for any later use, training included.
+        with torch.inference_mode(False):
+            flat = np.empty((len(weights.places), 1, weights.hidden), dtype=np.float32)
+            self._library.take(self._handle, self._slot(slot), pointer(flat))
+            found: State = {
+                name: torch.from_numpy(entry.copy()).to(weights.dtype)
+                for name, entry in zip(weights.places, flat, strict=True)
+            }
+            if weights.output is not None:
+                found[weights.output] = found[weights.last].clone()
+        return found
+
+    def clear(self, slot: int) -> None:
+        """Nothing: whatever lies there is written over."""
+
+    def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        count = len(ids)
+        if not 0 <= min(ids) <= max(ids) < self._weights.vocabulary:
+            raise PluginError(f"Token ids {list(ids)} are not all in 0 … {self._weights.vocabulary - 1}.")
+        self._ids[:count] = ids
+        self._slots[:count] = active
+        where, slots, logits = self._places
+        self._library.step(self._handle, where, slots, count, logits)
+        return torch.from_numpy(self._logits[:count])
+
+    # --- runs ---------------------------------------------------------------------------------------------------
+
+    def runs(self, options: SamplingOptions) -> bool:
+        return True
+
+    def run(
+        self, count: int, rows: Sequence[RunRow], logits: Any, forbidden: Sequence[int], ends: Sequence[int]
+    ) -> Ran:
+        number, room = len(rows), max(row.options.alternatives for row in rows) + 1
+        self._logits[:number] = logits
+        recent = [np.asarray(_recent(row), dtype=np.int32) for row in rows]
+        draws = (Draw * number)(*map(_draw, rows, recent))
+        banned, last = (np.asarray(sorted(one), dtype=np.int32) for one in (forbidden, ends))
+        shape = (count, number)
+        ids, reported = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        logprobs, entropies = np.zeros(shape), np.zeros(shape)
+        likely, raw, ruled = (np.zeros((*shape, room), kind) for kind in (np.int32, np.float64, np.float64))
+        drawn = Drawn(
+            pointer(ids), pointer(logprobs), pointer(entropies), room, *map(pointer, (reported, likely, raw, ruled))
+        )
+        made = self._library.run(
+            self._handle, draws, number, count, pointer(banned), len(banned), pointer(last), len(last),
+            self._places[2], byref(drawn),
+        )  # fmt: skip
+        if made < 0:
+            raise failure()
+        self._read = dict.fromkeys((row.slot for row in rows), made)
+        alternatives: list[list[Reported | None]] = [[None] * number for _ in range(made)]
+        for at, row in np.argwhere(reported[:made]).tolist():
+            here = at, row, slice(reported[at, row])
+            alternatives[at][row] = likely[here].tolist(), raw[here].tolist(), ruled[here].tolist()
+        return Ran(
+            ids[:made].tolist(),
+            logprobs[:made].tolist(),
+            entropies[:made].tolist(),
+            alternatives,
+            torch.from_numpy(self._logits[:number]),
+        )
+
+    def rewind(self, slot: int, count: int) -> None:
+        if not 0 <= count <= self._read.get(slot, -1):
+            raise PluginError(f"Slot {slot} read {self._read.get(slot, 0)} tokens in the last run, not {count}.")
+        if self._library.rewind(self._handle, slot, count) < 0:
+            raise failure()
+
+    def _slot(self, slot: int) -> int:
+        if not 0 <= slot < self.slots:
+            raise PluginError(f"There is no slot {slot}: this stepper has {self.slots}.")
+        return slot
+
+
+def _end(lib: Any, handle: int, weights: Weights) -> None:
+    lib.stepper_free(handle)
+
+
+def _recent(row: RunRow) -> list[int]:
+    """The ids that count for the repetition penalty."""
+    options = row.options
+    if options.repetition_penalty == 1.0 or not options.repetition_window:
+        return []
+    return list(row.recent)[-options.repetition_window :]
+
+
+def _draw(row: RunRow, recent: Any) -> Draw:
+    one = row.options
+    rules = Rules(
+        one.temperature,
+        one.top_p,
+        one.min_p,
+        one.repetition_penalty,
+        min(one.top_k, 2**31 - 1),
+        one.repetition_window,
+        one.alternatives,
+    )
+    return Draw(row.slot, rules, row.seed, row.position, pointer(recent), len(recent))

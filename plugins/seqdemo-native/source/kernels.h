@@ -1,0 +1,66 @@
+// What is compiled once for each level of the processor, and the data it works on.
+//
+// Shape letters: N outputs, K inputs, H hidden, V vocabulary.
+
+#pragma once
+
+#include <cstdint>
+
+// Outputs that are computed together. Weights lie in blocks of so many outputs: for each K (fp32) or each four K
+// (int8), the values of all 64 side by side, so that a block is read from beginning to end.
+constexpr int BLOCK = 64;
+
+// y = W x + b, prepared.
+struct Matrix {
+    int outputs = 0, inputs = 0;
+    int blocks = 0;  // of BLOCK outputs
+    int depth = 0;   // inputs, rounded up to fours
+    bool integers = false;
+    const float* floats = nullptr;      // (blocks, depth, BLOCK)
+    const int8_t* bytes = nullptr;      // (blocks, depth / 4, BLOCK, 4), in -127 … 127
+    const float* scale = nullptr;       // (blocks * BLOCK), int8 only
+    const float* bias = nullptr;        // (blocks * BLOCK)
+    const int32_t* offset = nullptr;    // (blocks * BLOCK): -128 times the sum of an output's integers
+};
+
+// One row of inputs and where its outputs go.
+struct Row {
+    const float* floats;   // (inputs)
+    const uint8_t* bytes;  // (depth), as `quantise` of the same level wrote them
+    float scale;           // what one unit of bytes stands for
+    float* y;              // (blocks * BLOCK)
+};
+
+enum Kind { LSTM = 0, GRU = 1, RNN_TANH = 2, RNN_RELU = 3 };
+
+// Sums over the model's distribution.
+struct Facts {
+    float top;        // largest logit
+    bool sound;       // no NaN, no +inf, not all -inf
+    double total;     // of exp(logit - top)
+    double mean;      // of exp(logit - top) * (logit - top)
+};
+
+struct Kernels {
+    const char* name;
+    // Blocks first … last - 1 of a product, for any number of rows. A row's bits depend on no other row.
+    void (*product)(const Matrix& matrix, int first, int last, const Row* rows, int count);
+    // (H) -> integers in -127 … 127; the last of `depth` are padding. Gives the scale, NaN if a value is NaN.
+    float (*quantise)(const float* x, int size, int depth, uint8_t* bytes);
+    // One layer: x = W x + b, u = U h + d, torch's order of gates; entries are replaced.
+    void (*cell)(Kind kind, int hidden, const float* x, const float* u, float* h, float* c);
+    // odds = exp(logit - top), keys = logits as integers of the same order.
+    Facts (*facts)(const float* logits, int size, float* odds, int32_t* keys);
+    // weights = exp((score - best) / temperature).
+    void (*weigh)(const double* scores, int size, double best, double temperature, double* weights);
+    // The k-th largest of integers.
+    int32_t (*largest32)(const int32_t* keys, int size, int k);
+    int64_t (*largest64)(const int64_t* keys, int size, int k);
+    void (*tanh)(const float* x, int size, float* y);
+};
+
+extern const Kernels plain_kernels;
+#ifdef WITH_X86
+extern const Kernels avx2_kernels;
+extern const Kernels avx512_kernels;
+#endif
