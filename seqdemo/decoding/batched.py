@@ -20,8 +20,6 @@ from seqdemo.plugin import Reported, SamplingOptions
 
 from .largest import kth_largest
 
-from .largest import kth_largest
-
 __all__ = ["Chooser", "Picks"]
 
 Floats = NDArray[Any]

@@ -14,10 +14,20 @@ import torch
 from torch import Tensor
 
 from seqdemo.errors import StateError
-from seqdemo.plugin import Context, Done, Prefill, RecurrentModel, RunRow, SamplingOptions, State, TokenHead, Usage
+from seqdemo.plugin import (
+    Context,
+    Done,
+    Prefill,
+    RecurrentModel,
+    Reported,
+    RunRow,
+    SamplingOptions,
+    State,
+    TokenHead,
+    Usage,
+)
 from seqdemo.plugin import state as verbs
 
-from .batched import Reported
 from .random import fresh_seed, uniforms
 from .snapshot import Snapshot
 from .stepper import Stepper

@@ -9,9 +9,8 @@ from threading import Condition
 from typing import Self
 
 from seqdemo.errors import SessionError
-from seqdemo.plugin import Alternative, Decoded, Done, Event, Prefill, Token
+from seqdemo.plugin import Alternative, Decoded, Done, Event, Prefill, Reported, Token
 
-from .batched import Reported
 from .snapshot import Snapshot
 
 __all__ = ["Channel", "Drawn", "Signal", "Stream"]
