@@ -20,6 +20,7 @@ _COMMANDS = {
     "score": ("seqdemo.cli.generate:score", "Say how well a model predicts a text."),
     "train": ("seqdemo.cli.training:train", "Train a checkpoint on your data."),
     "eval": ("seqdemo.cli.training:evaluate", "Measure a checkpoint on data files."),
+    "bench": ("seqdemo.cli.bench:bench", "Measure how fast a checkpoint generates here."),
     "checkpoints": ("seqdemo.cli.listing:checkpoints", "List checkpoints that load by name."),
     "models": ("seqdemo.cli.listing:models", "List recurrent models."),
     "tokenizers": ("seqdemo.cli.listing:tokenizers", "List tokenizers."),
