@@ -53,9 +53,14 @@ struct Kernels {
     Facts (*facts)(const float* logits, int size, float* odds, int32_t* keys);
     // weights = exp((score - best) / temperature).
     void (*weigh)(const double* scores, int size, double best, double temperature, double* weights);
-    // The k-th largest of integers.
-    int32_t (*largest32)(const int32_t* keys, int size, int k);
-    int64_t (*largest64)(const int64_t* keys, int size, int k);
+    // A bar that k keys reach, and more only if they equal it.
+    int32_t (*bar32)(const int32_t* keys, int size, int k);
+    int64_t (*bar64)(const int64_t* keys, int size, int k);
+    // Places, ascending, of keys that reach a bar; gives how many.
+    int (*select32)(const int32_t* keys, int size, int32_t bar, int32_t* places);
+    int (*select64)(const int64_t* keys, int size, int64_t bar, int32_t* places);
+    // The largest weight (as its bits, none being negative) such that the weights that reach it make up `enough`.
+    int64_t (*share)(const double* weights, int size, double enough);
     void (*tanh)(const float* x, int size, float* y);
 };
 

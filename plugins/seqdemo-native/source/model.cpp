@@ -1,5 +1,9 @@
 #include "model.h"
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -7,11 +11,16 @@
 
 template <class T>
 T* Product::room(size_t count) {
-    constexpr size_t LINE = 64;
-    const size_t bytes = (count * sizeof(T) + LINE - 1) / LINE * LINE;
-    void* found = std::aligned_alloc(LINE, bytes);
+    // Large ones on large pages, where the system has them: fewer look-ups of addresses while they are read.
+    constexpr size_t LINE = 64, PAGE = 2 << 20;
+    const size_t unit = count * sizeof(T) < PAGE / 4 ? LINE : PAGE;
+    const size_t bytes = (count * sizeof(T) + unit - 1) / unit * unit;
+    void* found = std::aligned_alloc(unit, bytes);
     if (found == nullptr) throw std::bad_alloc();
     memory_.emplace_back(found, &std::free);
+#ifdef MADV_HUGEPAGE
+    if (unit == PAGE) madvise(found, bytes, MADV_HUGEPAGE);
+#endif
     std::memset(found, 0, bytes);
     return static_cast<T*>(found);
 }

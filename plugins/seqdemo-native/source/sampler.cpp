@@ -9,6 +9,9 @@
 
 namespace {
 
+constexpr int32_t LOWEST = std::numeric_limits<int32_t>::min();
+constexpr int SORTED = 64;  // tokens of a nucleus that are put in order
+
 // An integer of the same order.
 int64_t key_of(double value) {
     value += 0.0;  // -0 becomes 0
@@ -36,67 +39,63 @@ double uniform(uint64_t seed, uint64_t position) {
 }
 
 Sampler::Sampler(const Kernels& kernels, int vocabulary)
-    : kernels_(kernels), size_(vocabulary), odds_(vocabulary), keys_(vocabulary), narrow_(vocabulary), scores_(vocabulary),
-      weights_(vocabulary), wide_(vocabulary), needed_(vocabulary), seen_(vocabulary) {}
+    : kernels_(kernels), size_(vocabulary), odds_(vocabulary), keys_(vocabulary), narrow_(vocabulary),
+      scores_(vocabulary), weights_(vocabulary), wide_(vocabulary), columns_(vocabulary), order_(vocabulary + 1),
+      seen_(vocabulary) {}
 
 bool Sampler::draw(const float* logits, const Rules& rules, double number, const std::vector<int32_t>& recent,
                    const std::vector<int32_t>& forbidden, Pick& pick) {
     const Facts facts = kernels_.facts(logits, size_, odds_.data(), keys_.data());
     if (!facts.sound) return false;
-    std::copy(logits, logits + size_, scores_.begin());
-    if (rules.penalty != 1.0 && rules.window > 0) {
-        // Keskar et al. 2019, eq. 1, with the sign of the score considered; each id once.
-        mark_++;
-        const size_t first = recent.size() > (size_t)rules.window ? recent.size() - rules.window : 0;
-        for (size_t at = first; at < recent.size(); at++) {
-            double& score = scores_[recent[at]];
-            if (std::exchange(seen_[recent[at]], mark_) == mark_) continue;
-            score = std::min(score > 0 ? score / rules.penalty : score * rules.penalty, std::numeric_limits<double>::max());
+    const bool penalised = rules.penalty != 1.0 && rules.window > 0 && !recent.empty();
+    double top = facts.top;
+    if (penalised) {
+        std::copy(logits, logits + size_, scores_.begin());
+        penalise(rules, recent);
+        for (const int32_t id : forbidden) scores_[id] = -INFINITY;
+        std::transform(scores_.begin(), scores_.end(), wide_.begin(), key_of);
+        top = *std::max_element(scores_.begin(), scores_.end());
+    } else {
+        narrow_ = keys_;
+        bool lost = false;
+        for (const int32_t id : forbidden) {
+            narrow_[id] = LOWEST;
+            lost = lost || logits[id] == facts.top;
+        }
+        if (lost) {
+            const auto best = std::max_element(narrow_.begin(), narrow_.end());
+            top = *best == LOWEST ? -INFINITY : logits[best - narrow_.begin()];
         }
     }
-    for (const int32_t id : forbidden) scores_[id] = -std::numeric_limits<double>::infinity();
-    const auto best = std::max_element(scores_.begin(), scores_.end());
-    if (std::isinf(*best)) return false;
+    if (std::isinf(top)) return false;
     if (rules.temperature == 0.0) {
-        columns_.assign(1, (int32_t)(best - scores_.begin()));
+        keep_largest(1, penalised);
         weights_[0] = 1.0;
-        pick.id = columns_[0];
     } else {
-        const double top = *best;
-        if (rules.top_k > 0 && rules.top_k < size_) {
-            if (rules.penalty == 1.0) {
-                std::copy(keys_.begin(), keys_.end(), narrow_.begin());
-                for (const int32_t id : forbidden) narrow_[id] = std::numeric_limits<int32_t>::min();
-                keep(narrow_, kernels_.largest32(narrow_.data(), size_, rules.top_k), rules.top_k);
-            } else {
-                std::transform(scores_.begin(), scores_.end(), wide_.begin(), key_of);
-                keep(wide_, kernels_.largest64(wide_.data(), size_, rules.top_k), rules.top_k);
-            }
-        } else {
-            columns_.resize(size_);
-            std::iota(columns_.begin(), columns_.end(), 0);
+        keep_largest(rules.top_k > 0 ? std::min(rules.top_k, size_) : size_, penalised);
+        // Columns ascend, so that what is written over is not needed any more.
+        for (int at = 0; at < kept_; at++) {
+            const int32_t id = columns_[at];
+            scores_[at] = penalised ? scores_[id] : narrow_[id] == LOWEST ? -INFINITY : logits[id];
         }
-        const int kept = (int)columns_.size();
-        for (int at = 0; at < kept; at++) scores_[at] = scores_[columns_[at]];
-        kernels_.weigh(scores_.data(), kept, top, rules.temperature, weights_.data());
         double* weights = weights_.data();
-        if (rules.top_p < 1.0) keep_nucleus(rules.top_p * std::accumulate(weights, weights + kept, 0.0));
+        kernels_.weigh(scores_.data(), kept_, top, rules.temperature, weights);
+        if (rules.top_p < 1.0) keep_nucleus(rules.top_p * std::accumulate(weights, weights + kept_, 0.0));
         if (rules.min_p > 0.0) {
-            const double least = rules.min_p * *std::max_element(weights, weights + kept);
-            for (int at = 0; at < kept; at++)
+            const double least = rules.min_p * *std::max_element(weights, weights + kept_);
+            for (int at = 0; at < kept_; at++)
                 if (!(weights[at] >= least)) weights[at] = 0.0;
         }
-        const double aim = number * std::accumulate(weights, weights + kept, 0.0);
-        double mass = 0.0;
-        int chosen = 0;
-        for (int at = 0; at < kept; at++) {
-            if (weights[at] == 0.0) continue;
-            chosen = at;
-            mass += weights[at];
-            if (mass > aim) break;
-        }
-        pick.id = columns_[chosen];
     }
+    const double* weights = weights_.data();
+    const double aim = number * std::accumulate(weights, weights + kept_, 0.0);
+    double mass = 0.0;
+    int chosen = 0;
+    for (int at = 0; at < kept_ && mass <= aim; at++) {
+        if (weights[at] > 0.0) chosen = at;
+        mass += weights[at];
+    }
+    pick.id = columns_[chosen];
     const double log_total = std::log(facts.total);
     pick.logprob = (double)(logits[pick.id] - facts.top) - log_total;
     pick.entropy = std::max(log_total - facts.mean, 0.0);
@@ -104,60 +103,89 @@ bool Sampler::draw(const float* logits, const Rules& rules, double number, const
     return true;
 }
 
-template <class Key>
-void Sampler::keep(const std::vector<Key>& keys, Key bar, int k) {
-    columns_.clear();
-    int level = k;
-    for (const Key key : keys) level -= key > bar;
-    for (int at = 0; at < size_; at++)
-        if (keys[at] > bar || (keys[at] == bar && level-- > 0)) columns_.push_back(at);
+// Keskar et al. 2019, eq. 1, with the sign of the score considered; each id once.
+void Sampler::penalise(const Rules& rules, const std::vector<int32_t>& recent) {
+    mark_++;
+    const size_t first = recent.size() > (size_t)rules.window ? recent.size() - rules.window : 0;
+    for (size_t at = first; at < recent.size(); at++) {
+        double& score = scores_[recent[at]];
+        if (std::exchange(seen_[recent[at]], mark_) == mark_) continue;
+        score = std::min(score > 0 ? score / rules.penalty : score * rules.penalty, std::numeric_limits<double>::max());
+    }
+}
+
+void Sampler::keep_largest(int k, bool penalised) {
+    kept_ = k;
+    if (k == size_) {
+        std::iota(columns_.begin(), columns_.end(), 0);
+        return;
+    }
+    // Where more reach the bar, all the surplus equals it.
+    const auto keep = [&](const auto& keys, auto bar, int reached) {
+        int level = k;
+        for (int at = 0; at < reached; at++) level -= keys[columns_[at]] > bar;
+        for (int at = 0, count = 0; at < reached; at++)
+            if (keys[columns_[at]] > bar || level-- > 0) columns_[count++] = columns_[at];
+    };
+    if (penalised) {
+        const int64_t bar = kernels_.bar64(wide_.data(), size_, k);
+        keep(wide_, bar, kernels_.select64(wide_.data(), size_, bar, columns_.data()));
+    } else {
+        const int32_t bar = kernels_.bar32(narrow_.data(), size_, k);
+        keep(narrow_, bar, kernels_.select32(narrow_.data(), size_, bar, columns_.data()));
+    }
 }
 
 void Sampler::keep_nucleus(double enough) {
-    const int kept = (int)columns_.size();
     double* weights = weights_.data();
-    for (int width = std::min(64, kept);; width = std::min(width * 8, kept)) {
-        double bar = 0.0;
-        if (width < kept) {
-            for (int at = 0; at < kept; at++) std::memcpy(&wide_[at], &weights[at], sizeof(double));  // none is negative
-            const int64_t key = kernels_.largest64(wide_.data(), kept, width);
-            std::memcpy(&bar, &key, sizeof bar);
-        }
-        order_.clear();
-        for (int at = 0; at < kept; at++)
-            if (weights[at] >= bar) order_.push_back(at);
-        std::sort(order_.begin(), order_.end(), [weights](int32_t a, int32_t b) {
+    for (int at = 0; at < kept_; at++) wide_[at] = key_of(weights[at]);
+    // Few tokens in order, as seqdemo adds them up; where they are not enough, the least weight that is needed.
+    const int width = std::min(SORTED, kept_);
+    const int64_t bar = width < kept_ ? kernels_.bar64(wide_.data(), kept_, width) : 0;
+    const int reached = kernels_.select64(wide_.data(), kept_, bar, order_.data());
+    double mass = 0.0;
+    int needed = 0;
+    if (reached <= 2 * SORTED) {
+        std::sort(order_.begin(), order_.begin() + reached, [weights](int32_t a, int32_t b) {
             return weights[a] > weights[b] || (weights[a] == weights[b] && a < b);
         });
-        // A token is needed while those before it are not enough.
-        double mass = 0.0;
-        size_t count = 0;
-        while (count < order_.size() && mass < enough) mass += weights[order_[count++]];
-        if (mass < enough && width < kept) continue;
-        std::fill(needed_.begin(), needed_.begin() + kept, 0);
-        for (size_t at = 0; at < count; at++) needed_[order_[at]] = 1;
-        for (int at = 0; at < kept; at++)
-            if (!needed_[at]) weights[at] = 0.0;
+        while (needed < reached && mass < enough) mass += weights[order_[needed++]];
+    }
+    if (reached <= 2 * SORTED && (mass >= enough || reached == kept_)) {
+        for (int at = 0; at < kept_; at++) wide_[at] = 0;
+        for (int at = 0; at < needed; at++) wide_[order_[at]] = 1;
+        for (int at = 0; at < kept_; at++)
+            if (!wide_[at]) weights[at] = 0.0;
         return;
+    }
+    const int64_t least = kernels_.share(weights, kept_, enough);
+    double above = 0.0;
+    for (int at = 0; at < kept_; at++)
+        if (wide_[at] > least) above += weights[at];
+    for (int at = 0; at < kept_; at++) {
+        if (wide_[at] > least) continue;
+        if (wide_[at] < least || above >= enough)
+            weights[at] = 0.0;
+        else
+            above += weights[at];
     }
 }
 
 void Sampler::report(const Rules& rules, const Facts& facts, Pick& pick) {
     const int wanted = std::min(rules.alternatives, size_);
-    const int32_t bar = kernels_.largest32(keys_.data(), size_, wanted);
-    order_.clear();
-    for (int at = 0; at < size_; at++)
-        if (keys_[at] >= bar) order_.push_back(at);
-    std::sort(order_.begin(), order_.end(), [this](int32_t a, int32_t b) {
+    const int32_t bar = kernels_.bar32(keys_.data(), size_, wanted);
+    const int reached = kernels_.select32(keys_.data(), size_, bar, order_.data());
+    std::sort(order_.begin(), order_.begin() + reached, [this](int32_t a, int32_t b) {
         return keys_[a] > keys_[b] || (keys_[a] == keys_[b] && a < b);
     });
-    order_.resize(wanted);
-    if (std::find(order_.begin(), order_.end(), pick.id) == order_.end()) order_.push_back(pick.id);
-    const double total = std::accumulate(weights_.begin(), weights_.begin() + columns_.size(), 0.0);
-    pick.reported = (int32_t)order_.size();
-    for (size_t at = 0; at < order_.size(); at++) {
-        const auto place = std::lower_bound(columns_.begin(), columns_.end(), order_[at]);
-        const bool kept = place != columns_.end() && *place == order_[at];
+    pick.reported = wanted;
+    if (std::find(order_.begin(), order_.begin() + wanted, pick.id) == order_.begin() + wanted)
+        order_[pick.reported++] = pick.id;
+    const auto end = columns_.begin() + kept_;
+    const double total = std::accumulate(weights_.begin(), weights_.begin() + kept_, 0.0);
+    for (int at = 0; at < pick.reported; at++) {
+        const auto place = std::lower_bound(columns_.begin(), end, order_[at]);
+        const bool kept = place != end && *place == order_[at];
         pick.ids[at] = order_[at];
         pick.raw[at] = odds_[order_[at]] / facts.total;
         pick.ruled[at] = kept ? weights_[place - columns_.begin()] / total : 0.0;

@@ -35,21 +35,22 @@ public:
               const std::vector<int32_t>& forbidden, Pick& pick);
 
 private:
-    // Keep the columns of the k largest keys, the smallest of which is `bar`; among equals the lower column wins.
-    template <class Key>
-    void keep(const std::vector<Key>& keys, Key bar, int k);
+    // Apply the repetition penalty; scores_ are the logits after it.
+    void penalise(const Rules& rules, const std::vector<int32_t>& recent);
+    // Keep the k largest of the keys, ascending; among equals the lower one wins. Keys may be of either size.
+    void keep_largest(int k, bool penalised);
     // Set the weights to 0 that the fewest largest ones of at least this sum do not include.
     void keep_nucleus(double enough);
     void report(const Rules& rules, const Facts& facts, Pick& pick);
 
     const Kernels& kernels_;
     int size_;
+    int kept_ = 0;  // of columns_ and weights_
     std::vector<float> odds_;
     std::vector<int32_t> keys_, narrow_;
     std::vector<double> scores_, weights_;
     std::vector<int64_t> wide_;
     std::vector<int32_t> columns_, order_;
-    std::vector<char> needed_;
     std::vector<uint32_t> seen_;
     uint32_t mark_ = 0;
 };
