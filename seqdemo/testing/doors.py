@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any, TypeVar
 
 from seqdemo.discovery import canonical
-from seqdemo.errors import ConfigError, UnknownNameError
+from seqdemo.errors import ConfigError, PluginError, UnknownNameError
 from seqdemo.manager import PluginInfo, manager
 
 from . import catalogue
@@ -120,16 +120,23 @@ def check_plugin(name: str, heard: Callable[[Outcome], None] | None = None) -> R
         raise UnknownNameError("plugin", name, {info.name for info in manager().plugins()})
     outcomes: list[Outcome] = []
     for info in chosen:
-        subjects = [
-            make(f"{canonical(info.distribution)}:{own}")
-            for kind, make in _SUBJECTS.items()
-            for own in info.records[kind]
-        ]
-        for subject in subjects:
-            outcomes.extend(Trial(subject).outcomes(heard))
+        for kind, make in _SUBJECTS.items():
+            for own in info.records[kind]:
+                full = f"{canonical(info.distribution)}:{own}"
+                if _config_loads(kind, full):
+                    outcomes.extend(Trial(make(full)).outcomes(heard))
         # Last, because checking may bring problems to light that listing does not.
         outcomes.extend(_listed(next(now for now in manager().plugins() if now.name == info.name)))
     return Report(tuple(outcomes))
+
+
+def _config_loads(kind: str, name: str) -> bool:
+    """Whether there is a config to check with. Where there is none, the manager lists that, once."""
+    try:
+        manager().config_class(kind, name)
+    except PluginError:
+        return False
+    return True
 
 
 def _listed(info: PluginInfo) -> Iterator[Outcome]:
@@ -137,6 +144,8 @@ def _listed(info: PluginInfo) -> Iterator[Outcome]:
     for problem in info.problems:
         if problem.severity == "error":
             message = f"failed\nseen: {problem.message}\nexpected: a plugin that loads without problems"
+            if problem.traceback:
+                message += "\nmend: `seqdemo plugins --tracebacks` shows where it is."
             yield Outcome(f"loads ({problem.phase})", info.name, "failed", message)
     if not any(problem.severity == "error" for problem in info.problems):
         yield Outcome("loads", info.name, "passed", "; ".join(problem.message for problem in info.problems))

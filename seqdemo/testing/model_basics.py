@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @check(
     "model",
-    cause="an argument order other than (config, input_size), a size left unset, or a transposed output.",
-    mend="call super().__init__(input_size, output_size) first and return y as (B, T, output_size).",
+    cause="an argument order other than (config, input_size), a transposed output, or a state that is no dict.",
+    mend="call super().__init__(input_size, output_size) first; return y as (B, T, output_size), the state as a dict.",
     needs=(),
 )
 def builds(lab: ModelLab) -> None:

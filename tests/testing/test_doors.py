@@ -269,8 +269,18 @@ def test_a_broken_plugin_is_reported(tmp_path: Path) -> None:
         manager.configure([])
     assert not report.ok
     assert "torn" in report.failures[0].message
+    assert "--tracebacks" in report.failures[0].message
     with pytest.raises(UnknownNameError, match="plugin"):
         check_plugin("nobody")
+
+
+def test_a_config_that_does_not_load_fails_once(plugin_folder: Path) -> None:
+    """Without a config nothing can be checked: one failure says so, and no check blames the model for it."""
+    (plugin_folder / "config.py").write_text("", "utf-8")
+    manager.configure([plugin_folder])
+    report = check_plugin("heavy")
+    assert [outcome.check for outcome in report.outcomes] == ["loads (config)"]
+    assert "cannot be loaded" in report.failures[0].message
 
 
 def test_descriptions_are_complete() -> None:
