@@ -129,9 +129,12 @@ def build(schema: type[S], values: Mapping[str, Any], what: str) -> S:
         return schema.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "value"
+        field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = ", ".join(schema.model_fields)
             raise ConfigError(f"There is no option {field!r} for {what}. Accepted: {known}.") from error
-        detail = first["msg"][:1].lower() + first["msg"][1:]
+        detail = first["msg"].removeprefix("Value error, ")
+        detail = detail[:1].lower() + detail[1:]
+        if not field:
+            raise ConfigError(f"The values for {what} do not go together: {detail}.") from error
         raise ConfigError(f"{field} = {first['input']!r} is not accepted for {what}: {detail}.") from error
