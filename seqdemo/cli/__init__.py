@@ -89,6 +89,13 @@ class LazyGroup(click.Group):
     type=click.Path(exists=True),
     help="Load the plugins in this folder too. Their code runs. May be repeated.",
 )
+@click.option(
+    "--checkpoints",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Offer this checkpoint, or those in this folder, by name too. May be repeated.",
+)
 @click.option("--host", help="Address the page listens on.  [default: GRADIO_SERVER_NAME, or 127.0.0.1]")
 @click.option(
     "--port",
@@ -97,7 +104,14 @@ class LazyGroup(click.Group):
 )
 @click.option("--no-browser", is_flag=True, help="Do not open the page in a browser.")
 @click.pass_context
-def main(ctx: click.Context, folders: tuple[str, ...], host: str | None, port: int | None, no_browser: bool) -> None:
+def main(
+    ctx: click.Context,
+    folders: tuple[str, ...],
+    checkpoints: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    no_browser: bool,
+) -> None:
     """Train recurrent sequence models, talk with them, and look inside.
 
     Without a command, opens the page.
@@ -106,6 +120,10 @@ def main(ctx: click.Context, folders: tuple[str, ...], host: str | None, port: i
         from seqdemo.manager import configure
 
         configure(folders)
+    if checkpoints:
+        from seqdemo import pretrained
+
+        pretrained.configure(checkpoints)
     if ctx.invoked_subcommand is None:
         _open_page(host, port, not no_browser)
     elif host is not None or port is not None or no_browser:

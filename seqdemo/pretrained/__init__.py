@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +12,10 @@ from typing import Any, Literal
 from seqdemo.errors import CheckpointError, UnknownNameError
 from seqdemo.files import home
 
-__all__ = ["MANIFEST", "CheckpointRecord", "checkpoints", "describe", "find"]
+__all__ = ["MANIFEST", "CheckpointRecord", "checkpoints", "configure", "describe", "find"]
 
 MANIFEST = "seqdemo.json"
+_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,16 @@ class CheckpointRecord:
     problem: str = ""
 
 
+def configure(folders: Iterable[str | Path]) -> None:
+    """Name checkpoints, and folders of them, beside those in ``SEQDEMO_CHECKPOINTS``."""
+    global _folders
+    _folders = tuple(map(Path, folders))
+
+
 def _roots() -> list[tuple[Literal["shipped", "user"], Path]]:
-    return [("user", home() / "checkpoints"), ("shipped", Path(__file__).parent)]
+    named = [Path(name) for name in os.environ.get("SEQDEMO_CHECKPOINTS", "").split(os.pathsep) if name]
+    own = [Path(os.path.abspath(folder.expanduser())) for folder in (*_folders, *named)]
+    return [*(("user", folder) for folder in (*own, home() / "checkpoints")), ("shipped", Path(__file__).parent)]
 
 
 def _read(folder: Path, source: Literal["shipped", "user"]) -> CheckpointRecord:
@@ -95,7 +105,8 @@ def describe(folder: Path, source: Literal["shipped", "user"] = "user") -> Check
 def _walk() -> Iterator[CheckpointRecord]:
     for source, root in _roots():
         if root.is_dir():
-            found = (describe(folder, source) for folder in sorted(root.iterdir()) if folder.name[0] not in "._")
+            inside = sorted(folder for folder in root.iterdir() if folder.name[0] not in "._")
+            found = (describe(folder, source) for folder in ([root] if (root / MANIFEST).is_file() else inside))
             yield from (record for record in found if record is not None)
 
 

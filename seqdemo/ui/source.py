@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, Protocol
 
-from seqdemo.plugin import Event, Generation
+from seqdemo.errors import SeqdemoError
+from seqdemo.plugin import Event, Generation, SamplingOptions, TaskConfig
 
 __all__ = ["Checkpoint", "Loader", "Sdk", "Session", "Source", "Stream"]
 
@@ -55,6 +56,17 @@ class Source(Protocol):
     def plugins(self, reload: bool = False) -> Sequence[Any]: ...
 
 
+def _generates(task: str) -> bool:
+    """Whether a task writes text: its options are those of sampling."""
+    from seqdemo.manager import manager
+
+    try:
+        config = manager().config_class("tasks", task)
+    except SeqdemoError:
+        return False
+    return issubclass(config, TaskConfig) and issubclass(config.options, SamplingOptions)
+
+
 class Sdk:
     """The installed seqdemo."""
 
@@ -62,7 +74,7 @@ class Sdk:
         """Every generator that can be loaded by name."""
         import seqdemo
 
-        return [record for record in seqdemo.available("checkpoints") if record.task == "generation" or record.problem]
+        return [record for record in seqdemo.available("checkpoints") if record.problem or _generates(record.task)]
 
     def preferences(self, name: str) -> Mapping[str, Any]:
         """Prediction options the checkpoint prefers to the schema's defaults."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from seqdemo import pretrained
 from seqdemo.cli.listing import size_text
 
 Run = Callable[..., Any]
@@ -85,6 +86,25 @@ def test_checkpoints(cli: Run, own_home: Path) -> None:
     found = {row["name"]: row for row in json.loads(cli("checkpoints", "--json").stdout)}
     assert found["mine"]["folder"] == str(folder)
     assert "cannot be read" in found["torn"]["problem"]
+
+
+def test_checkpoints_that_are_named(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of runs, or one run, is listed by name where the flag or the variable names it."""
+    monkeypatch.setattr(pretrained, "_folders", ())
+    for name in ("one", "two"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "seqdemo.json").write_text("{")
+
+    def listed(*flags: str) -> set[str]:
+        rows = json.loads(cli(*flags, "checkpoints", "--json").stdout)
+        return {row["name"] for row in rows if row["folder"].startswith(str(tmp_path))}
+
+    assert listed() == set()
+    assert listed("--checkpoints", str(tmp_path / "runs")) == {"one", "two"}
+    assert listed("--checkpoints", str(tmp_path / "runs" / "two")) == {"two"}
+    monkeypatch.setattr(pretrained, "_folders", ())
+    monkeypatch.setenv("SEQDEMO_CHECKPOINTS", str(tmp_path / "runs" / "one"))
+    assert listed() == {"one"}
 
 
 @pytest.mark.parametrize(
