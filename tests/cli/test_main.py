@@ -66,7 +66,7 @@ except AttributeError as error:
     assert lines[2] == "['gru', 'lstm'] []"
     assert lines[3] == "builtin True"
     assert lines[4] == "[]"
-    assert lines[5].endswith("Available: checkpoints, models, tasks, tokenizers.")
+    assert lines[5].endswith("Available: checkpoints, loaders, models, steppers, tasks, tokenizers.")
     assert lines[6] == "module 'seqdemo' has no attribute 'nothing'"
 
 
