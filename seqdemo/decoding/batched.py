@@ -19,8 +19,9 @@ from seqdemo.errors import PluginError
 from seqdemo.plugin import Reported, SamplingOptions
 
 from .largest import kth_largest
+from .sampling import choose
 
-__all__ = ["Chooser", "Picks"]
+__all__ = ["Chooser", "Picks", "draw_alone"]
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int64]
@@ -169,6 +170,20 @@ class Chooser:
         index = np.minimum(index, last)
         chosen = index if columns is None else columns[group.lines[:, 0], index]
         return chosen, _report(group, facts, chosen, columns, weights)
+
+
+def draw_alone(logits: Floats, options: SamplingOptions, number: float, recent: Sequence[int], forbidden: Ids) -> Picks:
+    """What a :class:`Chooser` draws for a row without neighbours, ``logits`` ``(1, V)``, in half the time."""
+    seen = list(recent) if options.repetition_penalty != 1.0 else ()
+    try:
+        choice = choose(logits[0], options, number, seen, forbidden)
+    except PluginError as error:
+        return Picks([0], [0.0], [0.0], [None], {0: error})
+    reported: Reported | None = None
+    if choice.candidates:
+        ids, raw, ruled = zip(*choice.candidates, strict=True)
+        reported = list(ids), list(raw), list(ruled)
+    return Picks([choice.id], [choice.logprob], [choice.entropy], [reported])
 
 
 def _penalise(scores: Floats, recent: Sequence[int], options: SamplingOptions) -> None:

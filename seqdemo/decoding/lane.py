@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqdemo.plugin import TokenHead
 
-from .batched import Chooser
+from .batched import Chooser, Picks, draw_alone
 from .generation import Generating, Reason, chunk_size
 from .stepper import Stepper
 
@@ -206,10 +206,7 @@ class Lane:
         """Ids drawn for the rows that write, and those of them with something to be done after the step."""
         if not self._writers:
             return [], []
-        if self._chooser is None:
-            self._chooser = Chooser([work.request.options for work in self._writers], self._forbidden)
-        writers = self._writers
-        picks = self._chooser(self._logits, [work.number() for work in writers], [work.recent for work in writers])
+        writers, picks = self._writers, self._pick()
         ids: list[int] = []
         due: list[Generating] = []
         failed: dict[Generating, BaseException] = {}
@@ -226,6 +223,16 @@ class Lane:
         for work, trouble in failed.items():
             self._end(work, "error", trouble)
         return ids, due
+
+    def _pick(self) -> Picks:
+        """The next token of each row that writes."""
+        if len(self._writers) == 1:
+            (work,) = self._writers
+            return draw_alone(self._logits, work.request.options, work.number(), work.recent, self._forbidden)
+        if self._chooser is None:
+            self._chooser = Chooser([work.request.options for work in self._writers], self._forbidden)
+        numbers = [work.number() for work in self._writers]
+        return self._chooser(self._logits, numbers, [work.recent for work in self._writers])
 
     def _tell(self) -> None:
         """Wake readers now and then: each wake-up costs more than a token."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqdemo.decoding.batched import Chooser
+from seqdemo.decoding.batched import Chooser, draw_alone
 from seqdemo.decoding.random import uniform, uniforms
 from seqdemo.decoding.sampling import choose
 from seqdemo.errors import PluginError
@@ -66,6 +66,10 @@ def test_together_is_what_each_row_gives_alone(case: tuple[Any, ...]) -> None:
         assert ids == [found.id for found in want.candidates]
         assert raw == pytest.approx([found.raw for found in want.candidates], abs=1e-6)
         assert ruled == pytest.approx([found.ruled for found in want.candidates], abs=1e-9)
+        quick = draw_alone(logits[row : row + 1], one, numbers[row], recent[row], forbidden)
+        assert (quick.ids[0], quick.logprobs[0], quick.entropies[0]) == want[:3]
+        assert (quick.reported[0] is None) == (not one.alternatives)
+        assert list(zip(*quick.reported[0] or ((), (), ()), strict=True)) == list(want.candidates)
         alone = Chooser([one], forbidden)(logits[row : row + 1], numbers[row : row + 1], recent[row : row + 1])
         assert (alone.ids[0], alone.logprobs[0], alone.entropies[0], alone.reported[0]) == (
             picks.ids[row],
@@ -89,6 +93,8 @@ def test_a_damaged_row_is_named_and_leaves_the_others_alone(value: float, messag
     assert list(picks.errors) == [1]
     with pytest.raises(PluginError, match=message):
         raise picks.errors[1]
+    with pytest.raises(PluginError, match=message):
+        raise draw_alone(logits[1:2], options[1], 0.5, [], NOTHING).errors[0]
 
 
 def test_forbidding_every_token_is_an_error_of_the_row() -> None:
