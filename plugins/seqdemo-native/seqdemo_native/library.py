@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import os
-from ctypes import CDLL, POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int, c_int32, c_uint64, c_void_p
+from ctypes import (
+    CDLL,
+    POINTER,
+    Structure,
+    c_char,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_uint64,
+    c_void_p,
+)
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,6 +97,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "try_product": (_I, (c_char_p, _I, _P, _P, _I, _I, _P, _I, _P)),
     "try_quantise": (c_float, (c_char_p, _P, _I, _P)),
     "try_tanh": (None, (c_char_p, _P, _I, _P)),
+    "try_read": (c_int32, (c_char_p, _P, c_int64, _I, _I)),
     "try_uniform": (c_double, (c_uint64, c_uint64)),
 }
 

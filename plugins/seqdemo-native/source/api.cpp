@@ -1,5 +1,7 @@
 // What Python calls, by C's conventions. Handles are made and freed by the caller; arrays are the caller's.
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <string>
@@ -151,6 +153,27 @@ float seqdemo_try_quantise(const char* level, const float* x, int size, int8_t* 
 }
 
 void seqdemo_try_tanh(const char* level, const float* x, int size, float* y) { kernels_of(level)->tanh(x, size, y); }
+
+// Reads memory some times over, shared among threads as the weights of a step are.
+int32_t seqdemo_try_read(const char* level, const int8_t* bytes, int64_t size, int threads, int times) {
+    constexpr int PART = 1 << 15;
+    struct Job {
+        const Kernels* kernels;
+        const int8_t* bytes;
+        int64_t size;
+        std::atomic<int32_t> sum;
+    } job{kernels_of(level), bytes, size, {0}};
+    Pool pool(threads);
+    for (int time = 0; time < times; time++) {
+        pool.start([](const void* context, int first, int last) {
+            Job& job = *const_cast<Job*>(static_cast<const Job*>(context));
+            const int64_t from = (int64_t)first * PART, to = std::min((int64_t)last * PART, job.size);
+            job.sum ^= job.kernels->read(job.bytes + from, to - from);
+        }, &job, (int)((size + PART - 1) / PART));
+        pool.join();
+    }
+    return job.sum;
+}
 
 double seqdemo_try_uniform(uint64_t seed, uint64_t position) { return uniform(seed, position); }
 

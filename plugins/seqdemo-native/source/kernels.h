@@ -62,6 +62,8 @@ struct Kernels {
     // The largest weight (as its bits, none being negative) such that the weights that reach it make up `enough`.
     int64_t (*share)(const double* weights, int size, double enough);
     void (*tanh)(const float* x, int size, float* y);
+    // Reads memory, in pieces of 256 bytes, as fast as it comes.
+    int32_t (*read)(const int8_t* bytes, int64_t size);
 };
 
 extern const Kernels plain_kernels;

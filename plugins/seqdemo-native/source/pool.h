@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -13,6 +14,8 @@
 // that has not begun: where another process holds its core, the rest do its share.
 //
 // The thread that starts jobs takes part in them. Another thread looks for the next job for a moment before it sleeps.
+// Where one has lost its core in the middle of a part, all wait for it: then jobs are done alone for a while, the longer
+// the more often that happens.
 class Pool {
 public:
     explicit Pool(int threads);
@@ -34,8 +37,15 @@ private:
         std::atomic<uint64_t> left{0};
     };
 
-    void help(uint64_t job, int own);
+    using Clock = std::chrono::steady_clock;
+
+    // Do what is left of a job; gives how many parts that were.
+    int help(uint64_t job, int own);
     void serve(int own);
+    // Whether the next job is to be done alone.
+    bool alone();
+    // A part came late, or nobody helped: do jobs alone for a while.
+    void avoid();
 
     std::vector<Share> shares_;
     alignas(64) std::atomic<uint64_t> job_{0};
@@ -43,8 +53,14 @@ private:
     Work work_ = nullptr;
     const void* context_ = nullptr;
     std::atomic<int> grain_{1};
+    // The first thread's own: parts of the job that is to be joined, whether it does them alone, and until when it does.
+    int parts_ = 0;
+    bool alone_ = false, avoiding_ = false;
+    int jobs_together_ = 0, unaided_ = 0;
+    Clock::time_point until_;
+    Clock::duration penalty_;
     std::atomic<bool> closing_{false};
-    std::atomic<int> sleeping_{0};
+    std::atomic<bool> sleeping_{false};
     std::mutex lock_;
     std::condition_variable wake_;
     std::vector<std::thread> others_;
