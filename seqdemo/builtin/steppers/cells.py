@@ -35,12 +35,14 @@ class Kind(NamedTuple):
         logistic: how many of them, the first ones, are logistic.
         entries: names of the state entries.
         cell: what a step does.
+        bounded: whether the output lies in [-1, 1] whatever the entries before were.
     """
 
     order: tuple[int, ...]
     logistic: int
     entries: tuple[str, ...]
     cell: Cell
+    bounded: bool
 
 
 def arranged(matrix: Tensor, kind: Kind) -> Tensor:
@@ -97,9 +99,9 @@ def _relu(x: Floats, u: Floats, before: Entries) -> Entries:
 
 
 KINDS = {
-    "LSTM": Kind((0, 1, 3, 2), 3, ("h", "c"), _lstm),
-    "GRU": Kind((0, 1, 2), 2, ("h",), _gru),
-    "RNN_TANH": Kind((0,), 0, ("h",), _tanh),
-    "RNN_RELU": Kind((0,), 0, ("h",), _relu),
+    "LSTM": Kind((0, 1, 3, 2), 3, ("h", "c"), _lstm, bounded=True),
+    "GRU": Kind((0, 1, 2), 2, ("h",), _gru, bounded=False),
+    "RNN_TANH": Kind((0,), 0, ("h",), _tanh, bounded=True),
+    "RNN_RELU": Kind((0,), 0, ("h",), _relu, bounded=False),
 }
 """By the ``mode`` of torch's layer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
+from math import isfinite
 from threading import Lock
 from typing import Any, Protocol
 
@@ -19,14 +20,18 @@ from torch import Tensor
 
 from seqdemo.plugin import Precision
 
-__all__ = ["Floats", "Product", "integers", "product"]
+__all__ = ["Floats", "Pair", "Product", "integers", "product"]
 
 Floats = NDArray[np.float32]
 
 _CACHED = 8 << 20
 """Bytes of a matrix up to which one row is fastest with the weights as they are: packing pays when memory is slow."""
 
+_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 _PINS = np.array([1.0, -1.0, 0.0, 0.0], dtype=np.float32)
+_BEYOND = np.float32(1.00001)
+"""The range of a bounded product: a hair more than 1, for rounding may take a value past it."""
+
 _TINY = np.float32(1e-30)
 _packing = Lock()
 
@@ -57,7 +62,8 @@ class Plain:
     def __init__(self, weight: Tensor, bias: Tensor, name: str = "plain product") -> None:
         self.name = name
         self.count = weight.numel()
-        self._weight, self._bias = weight.contiguous().t(), bias.numpy()
+        # One row takes a third of the time when its inputs, rather than its outputs, are what lies far apart.
+        self._weight, self._bias = weight.t().contiguous(), bias.numpy()
 
     def __call__(self, x: Floats) -> Floats:
         y: Floats = torch.mm(torch.from_numpy(x), self._weight).numpy()
@@ -107,15 +113,18 @@ class FBGEMM:
     The operator quantises all of ``x`` by one range, so that a row's result would depend on its neighbours. Here each
     row is first divided by its largest magnitude, and has two more columns, 1 and -1, whose weights are zero: so the
     range is always [-1, 1]. Sums of integers are exact, in any order.
+
+    Rows known to lie in [-1, 1] are taken as they are, with one scale for all. One that does not may only come alone.
     """
 
     alike = True
 
-    def __init__(self, weight: Tensor, bias: Tensor, narrow: bool) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, narrow: bool, bounded: bool = False) -> None:
         self.name = "FBGEMM 8-bit integers" + (" (7 bits for activations: this CPU's sums overflow)" if narrow else "")
         self.count = weight.numel()
-        self._narrow = narrow
+        self._narrow, self._bounded = narrow, bounded
         self._width = weight.shape[1]
+        self._pins = _PINS * _BEYOND if bounded else _PINS
         integers, scale = quantised(weight)
         padded = torch.nn.functional.pad(integers, (0, len(_PINS)))
         zeros = torch.zeros(len(scale), dtype=torch.long)
@@ -125,18 +134,34 @@ class FBGEMM:
             torch.backends.quantized.engine = "fbgemm"
             try:
                 made = torch._make_per_channel_quantized_tensor(padded, scale.double(), zeros, 0)
-                self._weight = torch.ops.quantized.linear_prepack(made, None)
+                self._weight = torch.ops.quantized.linear_prepack(made, bias if bounded else None)
             finally:
                 torch.backends.quantized.engine = before
         self._run: Callable[..., Tensor] = torch.ops.quantized.linear_dynamic.default
         self._bias = bias.numpy()
 
     def __call__(self, x: Floats) -> Floats:
+        if isfinite(np.vdot(x, x)):
+            return self._multiply(x)
+        # Integers have no NaN: a damaged row is read as zeros, and damaged again.
+        damaged = np.flatnonzero(~np.isfinite(x).all(axis=1))
+        x = x.copy()
+        x[damaged] = 0.0
+        y = self._multiply(x)
+        y[damaged] = np.nan
+        return y
+
+    def _multiply(self, x: Floats) -> Floats:
         given = np.empty((len(x), self._width + len(_PINS)), dtype=np.float32)
-        given[:, self._width :] = _PINS
+        given[:, self._width :] = self._pins
+        y: Floats
+        if self._bounded:
+            given[:, : self._width] = x
+            y = self._run(torch.from_numpy(given), self._weight, self._narrow).numpy()
+            return y
         scale = np.maximum.reduce(np.abs(x), axis=1, initial=_TINY, keepdims=True)
         np.divide(x, scale, out=given[:, : self._width])
-        y: Floats = self._run(torch.from_numpy(given), self._weight, self._narrow).numpy()
+        y = self._run(torch.from_numpy(given), self._weight, self._narrow).numpy()
         y *= scale
         y += self._bias
         return y
@@ -148,16 +173,17 @@ def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scale.unsqueeze(1)).round().to(torch.int8), scale
 
 
-def product(weight: Tensor, bias: Tensor, precision: Precision) -> Product:
+def product(weight: Tensor, bias: Tensor, precision: Precision, bounded: bool = False) -> Product:
     """The fastest sound product here.
 
     Args:
         weight: ``(N, K)`` float32, on the CPU.
         bias: ``(N,)`` float32.
+        bounded: every row lies in [-1, 1], except perhaps one that comes alone.
     """
     if precision == "int8":
         if integers():
-            return FBGEMM(weight, bias, narrow=not _wide())
+            return FBGEMM(weight, bias, narrow=not _wide(), bounded=bounded)
         whole, scale = quantised(weight)
         why = _integer_trouble(narrow=True)
         return Plain(whole * scale.unsqueeze(1), bias, f"plain product of weights rounded to 8 bits ({why})")
@@ -171,6 +197,36 @@ def product(weight: Tensor, bias: Tensor, precision: Precision) -> Product:
         return Plain(weight, bias, f"plain product ({why})")
     small = weight.numel() * weight.element_size() <= _CACHED
     return Cached(weight, bias) if small else OneDNN(weight, bias, torch.float32)
+
+
+class Pair:
+    """``[U; W]``: what a layer's output is multiplied by, together for a step, and each by itself.
+
+    One call costs less than two where matrices are small. Large ones are kept once only.
+
+    Args:
+        ahead, above: weight and bias of ``U`` and ``W``, as :func:`product` takes them.
+    """
+
+    def __init__(
+        self, ahead: tuple[Tensor, Tensor], above: tuple[Tensor, Tensor], precision: Precision, bounded: bool
+    ) -> None:
+        self.ahead = product(*ahead, precision, bounded)
+        self.above = product(*above, precision, bounded)
+        self.count = self.ahead.count + self.above.count
+        self.alike = self.ahead.alike and self.above.alike
+        self._split = len(ahead[0])
+        self._both: Product | None = None
+        if self.count * _BYTES[precision] <= _CACHED:
+            self._both = product(torch.cat([ahead[0], above[0]]), torch.cat([ahead[1], above[1]]), precision, bounded)
+        self.name = self.ahead.name if self._both is None else self._both.name
+
+    def __call__(self, h: Floats) -> tuple[Floats, Floats]:
+        """``(n, H)`` -> ``U h`` and ``W h``."""
+        if self._both is None:
+            return self.ahead(h), self.above(h)
+        y = self._both(h)
+        return y[:, : self._split], y[:, self._split :]
 
 
 # --- what works here ---------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ Shape letters: ``n`` active rows, ``H`` hidden, ``G`` gates, ``V`` vocabulary, `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from seqdemo.errors import PluginError
 from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, TokenHead, TokenIO
 
 from .cells import KINDS, Entries, Kind, arranged
-from .products import Floats, Product, product
+from .products import Floats, Pair, Product, product
 
 __all__ = ["TABLE_BYTES", "RecurrentPrepared", "RecurrentStepper"]
 
@@ -31,6 +32,9 @@ TABLE_BYTES = 256 << 20
 _PER_THREAD = 1 << 26
 """Multiplications worth a thread. Where another process takes a core, threads that wait for each other are slower than
 one by orders of magnitude; a row of all but the largest models is stepped by one."""
+
+_SHORT = 32
+"""Tokens up to which reading one by one is faster than torch's own layer, which packs its weights in each call."""
 
 
 class _Row(NamedTuple):
@@ -49,9 +53,11 @@ class _Weights:
         places: names of each layer's entries in the pipeline state.
         output: the entry that keeps the last layer's output, if one does.
         table: ``W x + b`` of the first layer for every token, or the embedding where ``enter`` makes that of it.
-        products: for each layer ``[U; W above]``, whose first ``split`` rows are ``U``.
+        pairs: for each layer ``[U; W above]``.
+        split: ``G * H``.
         leave: what is above the last product, where the head has a projection.
         dtype: of the pipeline's states.
+        whole: whether torch's own layer reads sequences in the precision chosen.
     """
 
     kind: Kind
@@ -59,15 +65,16 @@ class _Weights:
     output: str | None
     table: Floats
     enter: Product | None
-    products: tuple[Product, ...]
+    pairs: tuple[Pair, ...]
     split: int
     leave: Product | None
     dtype: torch.dtype
+    whole: bool
 
     @property
-    def parts(self) -> tuple[Product, ...]:
+    def parts(self) -> tuple[Product | Pair, ...]:
         """Every product of a step."""
-        return (*self.products, *(part for part in (self.enter, self.leave) if part is not None))
+        return (*self.pairs, *(part for part in (self.enter, self.leave) if part is not None))
 
     @property
     def count(self) -> int:
@@ -107,13 +114,13 @@ def _prepared(io: TokenIO, model: Fused, precision: Precision) -> _Weights:
         output=io.output,
         table=(torch.addmm(b, io.embedding.float(), w.t()) if folds else io.embedding.float().clone()).numpy(),
         enter=None if folds else product(w, b, precision),
-        products=tuple(
-            product(torch.cat([u, w]), torch.cat([d, b]), precision)
-            for (_, _, u, d), (w, b) in zip(layers, above, strict=True)
+        pairs=tuple(
+            Pair((u, d), (w, b), precision, kind.bounded) for (_, _, u, d), (w, b) in zip(layers, above, strict=True)
         ),
         split=len(u),
         leave=None if io.project is None else product(io.weight.float(), io.bias.float(), precision),
         dtype=io.weight.dtype,
+        whole=precision == "fp32" and io.weight.dtype == torch.float32,
     )
 
 
@@ -127,6 +134,21 @@ def _layer(model: Fused, k: int, kind: Kind) -> tuple[Tensor, Tensor, Tensor, Te
         return arranged(found.detach().float(), kind)
 
     return of("weight_ih"), of("bias_ih"), of("weight_hh"), of("bias_hh")
+
+
+@contextmanager
+def _threads(multiplications: int) -> Iterator[None]:
+    """As many threads as so much work at a time is worth, of those torch has."""
+    before = torch.get_num_threads()
+    threads = max(1, min(before, multiplications // _PER_THREAD))
+    if threads == before:
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class RecurrentStepper(Stepper):
@@ -151,20 +173,24 @@ class RecurrentStepper(Stepper):
     def put(self, slot: int, state: State, context: Context) -> None:
         self._settle()
         weights = self._weights
-        for row, names, multiply in zip(self._arena, weights.places, weights.products, strict=True):
+        for row, names, pair in zip(self._arena, weights.places, weights.pairs, strict=True):
             for entry, name in zip(row.entries, names, strict=True):
                 entry[slot] = state[name][0].detach().float().numpy()
-            row.ahead[slot] = multiply(row.entries[0][slot : slot + 1])[0, : weights.split]
+            row.ahead[slot] = pair.ahead(row.entries[0][slot : slot + 1])[0]
 
     def take(self, slot: int) -> State:
-        weights = self._weights
         rows, at = (self._batch, self._live.index(slot)) if slot in self._live else (self._arena, slot)
+        return self._named([tuple(entry[at : at + 1].copy() for entry in row.entries) for row in rows])
+
+    def _named(self, rows: Sequence[Entries]) -> State:
+        """Each layer's entries ``(1, H)``, in memory of their own, as a state."""
+        weights = self._weights
         found: State = {}
-        # Outside inference mode: the copy is an ordinary tensor, fit for any later use, training included.
+        # Outside inference mode: these are ordinary tensors, fit for any later use, training included.
         with torch.inference_mode(False):
-            for row, names in zip(rows, weights.places, strict=True):
-                for entry, name in zip(row.entries, names, strict=True):
-                    found[name] = torch.from_numpy(entry[at : at + 1].copy()).to(weights.dtype)
+            for entries, names in zip(rows, weights.places, strict=True):
+                for entry, name in zip(entries, names, strict=True):
+                    found[name] = torch.from_numpy(entry).to(weights.dtype)
             if weights.output is not None:
                 found[weights.output] = found[weights.places[-1][0]].clone()
         return found
@@ -172,16 +198,30 @@ class RecurrentStepper(Stepper):
     def clear(self, slot: int) -> None:
         """Nothing: whatever lies there is written over."""
 
+    def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
+        weights = self._weights
+        if not ids.shape[1] or (weights.whole and ids.shape[1] > _SHORT):
+            return super().read(head, ids, state, context)
+        x = weights.table[ids[0].numpy()]
+        if weights.enter is not None:
+            x = weights.enter(x)
+        rows: list[Entries] = []
+        for pair, names in zip(weights.pairs, weights.places, strict=True):
+            entries: Entries = tuple(state[name].detach().float().numpy() for name in names)
+            outputs = np.empty((len(x), entries[0].shape[1]), np.float32)
+            with _threads(pair.ahead.count):
+                for t in range(len(x)):
+                    entries = weights.kind.cell(x[t : t + 1], pair.ahead(entries[0]), entries)
+                    outputs[t] = entries[0][0]
+            rows.append(entries)
+            x = pair.above(outputs if len(rows) < len(weights.pairs) else entries[0])
+        if weights.leave is not None:
+            x = weights.leave(x)
+        return torch.from_numpy(x), self._named(rows)
+
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
-        before = torch.get_num_threads()
-        threads = max(1, min(before, len(ids) * self._count // _PER_THREAD))
-        if threads == before:
+        with _threads(len(ids) * self._count):
             return self._step(ids, active)
-        torch.set_num_threads(threads)
-        try:
-            return self._step(ids, active)
-        finally:
-            torch.set_num_threads(before)
 
     def _step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
         weights = self._weights
@@ -194,11 +234,10 @@ class RecurrentStepper(Stepper):
         if weights.enter is not None:
             x = weights.enter(x)
         after: list[_Row] = []
-        for row, multiply in zip(self._batch, weights.products, strict=True):
+        for row, multiply in zip(self._batch, weights.pairs, strict=True):
             entries = weights.kind.cell(x, row.ahead, row.entries)
-            y = multiply(entries[0])
-            after.append(_Row(entries, y[:, : weights.split]))
-            x = y[:, weights.split :]
+            ahead, x = multiply(entries[0])
+            after.append(_Row(entries, ahead))
         if weights.leave is not None:
             x = weights.leave(x)
         self._batch = after

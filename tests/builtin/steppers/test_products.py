@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqdemo.builtin.steppers import products
-from seqdemo.builtin.steppers.products import FBGEMM, Floats, product, quantised
+from seqdemo.builtin.steppers.products import FBGEMM, Floats, Pair, product, quantised
 
 SHAPES = [(7, 3), (64, 130), (256, 512)]
 
@@ -91,6 +91,40 @@ def test_zero_rows_and_damaged_rows_stay_what_they_are() -> None:
         np.testing.assert_allclose(found[1], bias, rtol=1e-2)
         assert np.isnan(found[3]).all()
         assert np.isfinite(np.delete(found, 3, axis=0)).all()
+
+
+def test_bounded_rows_share_one_scale() -> None:
+    """Rows in [-1, 1] come out close to float64 with one scale, whatever stands beside them, damage included."""
+    weight, bias, _ = case((64, 130))
+    x = np.random.default_rng(1).uniform(-1, 1, (6, 130)).astype(np.float32)
+    x[0, :], x[1, :], x[2, 3] = 1.0, 0.0, np.nan
+    made = product(weight, bias, "int8", bounded=True)
+    found, sound = made(x), [0, 1, 3, 4, 5]
+    assert np.isnan(found[2]).all()
+    wanted = exact(weight, bias, x)
+    share = (torch.from_numpy(found) - wanted)[sound].abs() / wanted[sound].abs().amax()
+    assert share.max() < 2e-2
+    if made.alike:
+        np.testing.assert_array_equal(np.concatenate([made(x[row : row + 1]) for row in sound]), found[sound])
+    large = x[4:5] * np.float32(50.0)
+    wanted = exact(weight, bias, large)
+    assert ((torch.from_numpy(made(large)) - wanted).abs() / wanted.abs().amax()).max() < 2e-2
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_pair_is_both_its_products(precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept together, kept apart, and one by one: the same values, and the same number of weights."""
+    (u, d, x), (w, b, _) = case((64, 130)), case((7, 130))
+    x = np.clip(x, -1, 1)
+    together = Pair((u, d), (w, b), precision, bounded=True)
+    monkeypatch.setattr(products, "_CACHED", 0)
+    apart = Pair((u, d), (w, b), precision, bounded=True)
+    assert together.count == apart.count == u.numel() + w.numel()
+    for found in (apart(x), (together.ahead(x), together.above(x))):
+        for one, other in zip(found, together(x), strict=True):
+            if together.alike:
+                np.testing.assert_array_equal(one, other)
+            np.testing.assert_allclose(one, other, rtol=1e-2, atol=0.05)
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 1e-2), ("int8", 2e-2)])

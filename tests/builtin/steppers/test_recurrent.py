@@ -140,6 +140,53 @@ def test_a_state_goes_on_in_another_precision(head: TokenHead, precision: Any) -
     assert (logprobs(exact.step([1], [b])) - logprobs(wanted)).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("count", [0, 1, 7, 80])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_piece_of_a_prompt_is_read_as_the_head_reads_it(head: TokenHead, precision: Any, count: int) -> None:
+    """Log-probabilities and state of the whole sequence, to what the precision holds; what was given is unchanged."""
+    with torch.no_grad():
+        begun = head.next(torch.tensor([tokens(head, 5)]), head.initial_state(1), {}).state
+        before, ids = verbs.clone(begun), torch.tensor([tokens(head, count)], dtype=torch.long)
+        wanted = head.next(ids, begun, {})
+    logits, after = stepper(head, precision).read(head, ids, begun, {})
+    bound = {"fp32": 1e-4, "bf16": 0.2, "int8": 0.2}[precision]
+    assert logits.dtype == torch.float32
+    assert (logprobs(logits) - logprobs(wanted.logits)).abs().max() < bound
+    verbs.check(after, verbs.layout(wanted.state))
+    assert verbs.max_difference(after, wanted.state) < bound
+    assert verbs.equal(begun, before)
+
+
+def test_integers_read_a_prompt_in_any_pieces_as_they_step_it(head: TokenHead) -> None:
+    """Where a row is alike beside others, one piece, several and single steps give the same bits."""
+    made = stepper(head, "int8")
+    if not made.alike:
+        pytest.skip("no products of integers here")
+    ids = tokens(head, 40)
+    (slot,) = seat(made, head)
+    begun = made.take(slot)
+    whole = made.read(head, torch.tensor([ids]), begun, {})
+    logits, state = made.read(head, torch.tensor([ids[:33]]), begun, {})
+    logits, state = made.read(head, torch.tensor([ids[33:]]), state, {})
+    for token in ids:
+        stepped = made.step([token], [slot])
+    for found, after in ((logits, state), (stepped, made.take(slot))):
+        assert torch.equal(found, whole[0])
+        assert verbs.equal(after, whole[1])
+
+
+def test_a_damaged_state_shows_in_the_logits(head: TokenHead) -> None:
+    """NaN in one entry of a state is not lost in integers, stepped or read."""
+    made = stepper(head, "int8")
+    (slot,) = seat(made, head)
+    state = made.take(slot)
+    for entry in state.values():
+        entry[0, 0] = math.nan
+    made.put(slot, state, {})
+    assert made.step([1], [slot]).isnan().any()
+    assert made.read(head, torch.tensor([[1]]), state, {})[0].isnan().any()
+
+
 def test_what_is_taken_is_a_copy_and_what_is_put_is_unchanged(head: TokenHead) -> None:
     """Neither side's memory changes the other's, also inside the engine's inference mode."""
     made = stepper(head)
