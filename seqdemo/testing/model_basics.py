@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 @check(
     "model",
-    cause="an argument order other than (config, input_size), a transposed output, or a state that is no dict.",
-    mend="call super().__init__(input_size, output_size) first; return y as (B, T, output_size), the state as a dict.",
+    cause=(
+        "an argument order other than (config, input_size), a transposed output, a state that is no dict, "
+        "or a trace_step that gives two things, as step does."
+    ),
+    mend=(
+        "call super().__init__(input_size, output_size) first; return y as (B, T, output_size), the state as a dict, "
+        "and from trace_step also a dict of what is to be seen."
+    ),
     needs=(),
 )
 def builds(lab: ModelLab) -> None:
@@ -185,7 +191,7 @@ def continuations_agree(lab: ModelLab) -> None:
         state, x = lab.used(model, 2), lab.x(2, 4)
         first, after = _read(model, call, x, state)
         kept, kept_after = first.clone(), verbs.clone(after)
-        _read(model, call, lab.x(2, 4, seed=1), after)
+        _read(model, call, lab.x(2, 3, seed=1), after)  # 4 + 3 positions: a clock of period 2, 4 or 8 would show
         close(first, kept, f"y of {call}, before and after it is called again")
         states_close(after, kept_after, f"the state {call} gave, before and after it is called again")
         second, again = _read(model, call, x, state)
@@ -208,7 +214,7 @@ def sessions_independent(lab: ModelLab) -> None:
         other = model.initial_state(3) if between else {}
         for piece in range(4):
             if between:
-                y, other = model(lab.x(3, 2, seed=10 + piece), other)
+                y, other = model(lab.x(3, 3, seed=10 + piece), other)
             if model.causal:
                 y, state = model.step(lab.x(2, 1, seed=piece)[:, 0], state)
                 outputs.append(y.unsqueeze(1))

@@ -127,6 +127,14 @@ class RemembersItself(Sound):
         return new
 
 
+class ClockOnModule(Sound):
+    ticks = 0
+
+    def cell(self, x: Tensor, h: Tensor) -> Tensor:
+        self.ticks += 1
+        return super().cell(x, h) + float(self.ticks % 2)
+
+
 class CountsSessions(Sound):
     opened = 0
 
@@ -326,6 +334,7 @@ BROKEN: list[tuple[str, type[Sound]]] = [
     ("eval_deterministic", AlwaysDrops),
     ("no_hidden_randomness", DrawsForNothing),
     ("continuations_agree", RemembersItself),
+    ("continuations_agree", ClockOnModule),
     ("sessions_independent", CountsSessions),
     ("state_size_constant", KeepsHistory),
     ("none_is_initial_state", ZeroStart),
