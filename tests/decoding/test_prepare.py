@@ -95,7 +95,7 @@ def test_weights_are_prepared_once_and_again_when_they_change(make_pipeline: Mak
 def test_what_was_prepared_goes_with_the_head(make_pipeline: Make) -> None:
     """Nothing keeps a head alive that nobody holds."""
     head: Any = make_pipeline().head
-    made = weakref.ref(open_stepper(head, 2, CPU)._weights.products[0])  # type: ignore[attr-defined]
+    made = weakref.ref(open_stepper(head, 2, CPU)._weights.pairs[0])  # type: ignore[attr-defined]
     assert made() is not None
     gone = weakref.ref(head)
     del head

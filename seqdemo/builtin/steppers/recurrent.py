@@ -1,7 +1,10 @@
 """One-token work for ``rnn``, ``lstm`` and ``gru`` on the CPU.
 
 A layer's new output is multiplied once, by its own recurrent weights for the step to come, and by the weights of what
-stands above it for this one: one packed product for each layer, ``[U; W above]``, and its first half is kept.
+stands above it for this one: one pair of products for each layer, ``[U; W above]``, and the first is kept.
+
+Several tokens are read layer by layer: inputs in one product, then the recurrent ones one after another. Torch's own
+layer packs its weights in each call, so in 32 bits it is left to long pieces only.
 
 Shape letters: ``n`` active rows, ``H`` hidden, ``G`` gates, ``V`` vocabulary, ``E`` embedding.
 """
@@ -220,6 +223,8 @@ class RecurrentStepper(Stepper):
         return torch.from_numpy(x), self._named(rows)
 
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
+        if torch.get_num_threads() == 1:
+            return self._step(ids, active)
         with _threads(len(ids) * self._count):
             return self._step(ids, active)
 
