@@ -264,7 +264,7 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def _compare(folder: Path, module: nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in _unique(module)}
-    hint = "The weights belong to another model or config."
+    hint = "The weights belong to another model or config, or the model's code has changed since it was trained."
     for name, shape in expected.items():
         if name not in found:
             raise CheckpointError(f"{folder / WEIGHTS} lacks {name!r}. {hint}")
