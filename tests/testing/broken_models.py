@@ -119,7 +119,7 @@ class DrawsForNothing(Sound):
 
 
 class RemembersItself(Sound):
-    kept: Any = 0.0
+    kept = 0.0
 
     def cell(self, x: Tensor, h: Tensor) -> Tensor:
         new = super().cell(x, h) + self.kept
