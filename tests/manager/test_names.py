@@ -81,7 +81,7 @@ def test_unknown_name(folder: Path, write: Helper) -> None:
 def test_unknown_kind() -> None:
     """An unknown kind is answered with the kinds there are."""
     for ask in (Manager().records, Manager().available):
-        with pytest.raises(UnknownNameError, match="Available: loaders, models, .*tasks, tokenizers"):
+        with pytest.raises(UnknownNameError, match=r"Available: loaders, models, .*tasks, tokenizers"):
             ask("cells")
 
 
