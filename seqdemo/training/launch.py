@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -48,6 +49,10 @@ class Team:
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device
+        if self.world > 1:
+            # A group that is still there when Python has gone sometimes aborts the process from a thread of its own.
+            atexit.unregister(_leave)
+            atexit.register(_leave)
         if config.threads is not None:  # accelerate chooses one by itself where several processes share a CPU
             torch.set_num_threads(config.threads)
 
@@ -94,6 +99,12 @@ class Team:
     def wait(self) -> None:
         """Until every process is here."""
         self._accelerator.wait_for_everyone()
+
+
+def _leave() -> None:
+    """End this process's part in the group."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _accelerator(device: torch.device, precision: str, alone: bool) -> Accelerator:
