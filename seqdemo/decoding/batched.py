@@ -19,15 +19,12 @@ from seqdemo.errors import PluginError
 from seqdemo.plugin import Reported, SamplingOptions
 
 from .largest import kth_largest
-from .sampling import choose
+from .sampling import FLOOR, choose, no_choice, not_numbers, penalise
 
 __all__ = ["Chooser", "Picks", "draw_alone"]
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int64]
-
-_FLOOR = np.float32(-1000.0)
-"""exp of it is 0; a product with it is 0 as well, where one with -inf would be NaN."""
 
 
 @dataclass(slots=True)
@@ -111,13 +108,13 @@ class Chooser:
         sound = np.isfinite(top)
         if not sound.all():
             for row in np.flatnonzero(~sound).tolist():
-                errors[row] = _no_choice() if top[row] == -np.inf else _not_numbers()
+                errors[row] = no_choice() if top[row] == -np.inf else not_numbers()
             logits = np.where(sound[:, None], logits, np.float32(0.0))
             top = np.where(sound, top, np.float32(0.0))
         shifted = logits - top[:, None]
         odds = np.exp(shifted)
         total = odds.sum(axis=1, dtype=np.float64)
-        mean = np.multiply(odds, np.maximum(shifted, _FLOOR)).sum(axis=1, dtype=np.float64) / total
+        mean = np.multiply(odds, np.maximum(shifted, FLOOR)).sum(axis=1, dtype=np.float64) / total
         log_total = np.log(total)
         ids = np.zeros(count, dtype=np.int64)
         reported: list[Reported | None] = [None] * count
@@ -142,14 +139,15 @@ class Chooser:
         if group.penalised:
             scores = scores.astype(np.float64)
             for row, (one, ids) in enumerate(zip(group.options, recent, strict=True)):
-                _penalise(scores[row], ids, one)
+                if one.repetition_window and ids:
+                    penalise(scores[row], ids, one)
         if len(self._forbidden):
             scores = scores if group.penalised else scores.copy()
             scores[:, self._forbidden] = -np.inf
         best = scores.max(axis=1)
         if not np.isfinite(best).all():
             for row in np.flatnonzero(best == -np.inf).tolist():
-                errors.setdefault(int(group.rows[row]), _no_choice())
+                errors.setdefault(int(group.rows[row]), no_choice())
             scores = np.where((best == -np.inf)[:, None], 0.0, scores)
             best = scores.max(axis=1)
         if group.greedy:
@@ -184,17 +182,6 @@ def draw_alone(logits: Floats, options: SamplingOptions, number: float, recent: 
         ids, raw, ruled = zip(*choice.candidates, strict=True)
         reported = list(ids), list(raw), list(ruled)
     return Picks([choice.id], [choice.logprob], [choice.entropy], [reported])
-
-
-def _penalise(scores: Floats, recent: Sequence[int], options: SamplingOptions) -> None:
-    """Repetition penalty on one row, in place (Keskar et al. 2019, eq. 1, with the sign of the score considered)."""
-    seen = list(recent)[-options.repetition_window :] if options.repetition_window else []
-    if seen:
-        at = np.unique(np.asarray(seen, dtype=np.int64))
-        old = scores[at]
-        with np.errstate(over="ignore"):
-            new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
-        scores[at] = np.minimum(new, np.finfo(np.float64).max)
 
 
 def _largest(values: Floats, k: int) -> Ids:
@@ -266,14 +253,3 @@ def _report(group: _Group, facts: _Facts, chosen: Ids, columns: Ids | None, weig
             del ids[-1], under_model[-1], after_rules[-1]
         found.append((ids, under_model, after_rules))
     return found
-
-
-def _not_numbers() -> PluginError:
-    return PluginError(
-        "The model gave logits that are not numbers (NaN or infinity). Its weights or the state it goes on from "
-        "are damaged: load the checkpoint again, or train it with a smaller learning rate."
-    )
-
-
-def _no_choice() -> PluginError:
-    return PluginError("The model leaves no token to choose: each one is forbidden or has probability 0.")

@@ -21,12 +21,12 @@ from seqdemo.plugin import SamplingOptions
 
 from .largest import kth_largest
 
-__all__ = ["Candidate", "Choice", "choose", "rule"]
+__all__ = ["FLOOR", "Candidate", "Choice", "choose", "no_choice", "not_numbers", "penalise", "rule"]
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int64]
 
-_FLOOR = np.float32(-1000.0)
+FLOOR = np.float32(-1000.0)
 """exp of it is 0; a product with it is 0 as well, where one with -inf would be NaN."""
 
 
@@ -52,6 +52,29 @@ class Choice(NamedTuple):
     logprob: float
     entropy: float
     candidates: tuple[Candidate, ...]
+
+
+def not_numbers() -> PluginError:
+    """What is raised for logits that are NaN or infinite."""
+    return PluginError(
+        "The model gave logits that are not numbers (NaN or infinity). Its weights or the state it goes on from "
+        "are damaged: load the checkpoint again, or train it with a smaller learning rate."
+    )
+
+
+def no_choice() -> PluginError:
+    """What is raised where no token is left."""
+    return PluginError("The model leaves no token to choose: each one is forbidden or has probability 0.")
+
+
+def penalise(scores: Floats, recent: Sequence[int], options: SamplingOptions) -> None:
+    """Repetition penalty on one row ``(V,)`` float64, in place (Keskar et al. 2019, eq. 1, with the sign of the score
+    taken into account)."""
+    at = np.unique(np.asarray(list(recent)[-options.repetition_window :], dtype=np.int64))
+    old = scores[at]
+    with np.errstate(over="ignore"):
+        new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
+    scores[at] = np.minimum(new, np.finfo(np.float64).max)
 
 
 def _largest(values: Floats, k: int) -> Ids:
@@ -90,8 +113,8 @@ def rule(
 
     Args:
         logits: ``(V,)``, not modified.
-        options: temperature, top_k, top_p (Holtzman et al. 2020), min_p, repetition_penalty (Keskar et al. 2019,
-            eq. 1 with the sign of the score taken into account), repetition_window.
+        options: temperature, top_k, top_p (Holtzman et al. 2020), min_p, repetition_penalty (:func:`penalise`),
+            repetition_window.
         recent: ids read and written, oldest first; only the last ``repetition_window`` count.
         forbidden: ids never chosen.
 
@@ -104,17 +127,13 @@ def rule(
     scores = logits
     if options.repetition_penalty != 1.0 and options.repetition_window and len(recent):
         scores = logits.astype(np.float64)
-        at = np.unique(np.asarray(recent[-options.repetition_window :], dtype=np.int64))
-        old = scores[at]
-        with np.errstate(over="ignore"):
-            new = np.where(old > 0, old / options.repetition_penalty, old * options.repetition_penalty)
-        scores[at] = np.minimum(new, np.finfo(np.float64).max)
+        penalise(scores, recent, options)
     if len(forbidden):
         scores = scores.copy() if scores is logits else scores
         scores[np.asarray(forbidden, dtype=np.int64)] = -np.inf
     best = int(scores.argmax())
     if scores[best] == -np.inf:
-        raise PluginError("The model leaves no token to choose: each one is forbidden or has probability 0.")
+        raise no_choice()
     if options.temperature == 0.0:
         return np.array([best]), np.ones(1)
     # Temperature keeps the order, so taking the k largest before it saves work on the rest.
@@ -150,10 +169,7 @@ def choose(
     """
     top = logits.max()
     if np.isnan(top) or top == np.inf:
-        raise PluginError(
-            "The model gave logits that are not numbers (NaN or infinity). Its weights or the state it goes on from "
-            "are damaged: load the checkpoint again, or train it with a smaller learning rate."
-        )
+        raise not_numbers()
     ids, probabilities = rule(logits, options, recent, forbidden)
     mass = probabilities.cumsum()
     # side="right" steps over tokens of probability 0; rounding may leave the last sum a little below the number.
@@ -163,7 +179,7 @@ def choose(
     shifted = logits - top
     odds = np.exp(shifted)
     total = float(odds.sum(dtype=np.float64))
-    mean = float(np.dot(odds, shifted if shifted.min() > _FLOOR else np.maximum(shifted, _FLOOR))) / total
+    mean = float(np.dot(odds, shifted if shifted.min() > FLOOR else np.maximum(shifted, FLOOR))) / total
     log_total = log(total)
     entropy = max(log_total - mean, 0.0)
     logprob = float(shifted[chosen]) - log_total
