@@ -192,10 +192,6 @@ def _tree(saved: _Session, schema: type[SamplingOptions]) -> Tree:
     tree = Tree()
     for node in saved.nodes:
         parent = Point(*node.parent)
-        if node.id in tree.nodes or (parent != ROOT and tree.point(*parent) != parent):
-            raise ValueError(f"node {node.id} has no place in the tree")
-        if node.start != tree.position(parent):
-            raise ValueError(f"node {node.id} does not begin where its parent ends")
         tokens = tuple(
             Token(token, text, logprob, entropy, tuple(Alternative(*other) for other in others), position)
             for token, text, logprob, entropy, others, position in node.tokens
@@ -203,7 +199,7 @@ def _tree(saved: _Session, schema: type[SamplingOptions]) -> Tree:
         if node.role == "reply" and (not tokens or node.ids != tuple(token.id for token in tokens)):
             raise ValueError(f"the tokens of node {node.id} are not those that were read")
         options = None if node.options is None else build(schema, node.options, f"node {node.id}")
-        tree.add(
+        tree.join(
             Node(node.id, parent, node.start, node.role, node.text, node.ids, tokens, options, node.done, node.closed)
         )
     return tree

@@ -150,16 +150,11 @@ def restored(found: Conversation, schema: type[SamplingOptions]) -> tuple[Tree, 
     tree = Tree()
     try:
         for stored in found.nodes:
-            node = _node(stored, schema)
-            if node.parent != ROOT and tree.point(*node.parent) != node.parent:
-                raise ValueError(f"node {node.id} has no place in the tree")
-            if node.start != tree.position(node.parent):
-                raise ValueError(f"node {node.id} does not begin where its parent ends")
-            tree.add(node)
+            tree.join(_node(stored, schema))
         here = Point(*found.here)
         if here != ROOT:
             here = tree.point(*here)
-    except (SessionError, ValueError) as error:
+    except SessionError as error:
         raise SessionError(f"The conversation {found.title!r} is damaged: {error}") from error
     # What was being written when the process ended is where one stands.
     unfinished = [node for node in found.nodes if isinstance(node, StoredReply) and node.done is None]

@@ -88,6 +88,19 @@ class Tree:
         self._children.setdefault(node.parent, []).append(node.id)
         self._newest[node.parent.node] = node.id
 
+    def join(self, node: Node) -> None:
+        """Put a node that was read from somewhere below its parent.
+
+        Raises:
+            SessionError: it has no place in this tree.
+        """
+        parent = node.parent
+        if node.id in self.nodes or (parent != ROOT and self.point(*parent) != parent):
+            raise SessionError(f"node {node.id} has no place in the tree")
+        if node.start != self.position(parent):
+            raise SessionError(f"node {node.id} does not begin where its parent ends")
+        self.add(node)
+
     def get(self, node: int) -> Node:
         """The node of that number.
 
