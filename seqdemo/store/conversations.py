@@ -291,12 +291,12 @@ class Conversations:
             self.append(conversation, node.id, 0, reply.tokens)
 
     def _advance(
-        self, run: sqlite3.Connection, visitor: str, conversation: str, revision: int, here: tuple[int, int] | None
+        self, run: sqlite3.Connection, visitor: str, conversation: str, revision: int, here: tuple[int, int]
     ) -> int:
         done = run.execute(
-            "UPDATE conversations SET revision = revision + 1, changed = ?, here_node = coalesce(?, here_node), "
-            "here_tokens = coalesce(?, here_tokens) WHERE id = ? AND visitor = ? AND deleted IS NULL AND revision = ?",
-            (self._clock(), *(here or (None, None)), conversation, visitor, revision),
+            "UPDATE conversations SET revision = revision + 1, changed = ?, here_node = ?, here_tokens = ? "
+            "WHERE id = ? AND visitor = ? AND deleted IS NULL AND revision = ?",
+            (self._clock(), *here, conversation, visitor, revision),
         )
         if done.rowcount == 1:
             return revision + 1
