@@ -44,11 +44,8 @@ def status_view(talk: Talk | None, pipeline: Any) -> Markup:
     facts = []
     if talk is not None:
         facts += _conversation_facts(talk)
-    stepper = getattr(pipeline, "stepper", None)
-    if stepper is not None:
-        facts.append(_fact("on", f"{pipeline.device}, {stepper.precision}", stepper.description))
-    else:
-        facts.append(_fact("on", f"{pipeline.device}, {str(pipeline.dtype).removeprefix('torch.')}"))
+    stepper = pipeline.stepper
+    facts.append(_fact("on", f"{pipeline.device}, {stepper.precision}", stepper.description))
     return element("dl", *facts, class_="sd-facts")
 
 

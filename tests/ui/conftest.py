@@ -115,11 +115,17 @@ class FakeSession:
 
 
 @dataclass
+class FakeStepper:
+    precision: str = "float32"
+    description: str = "as it comes"
+
+
+@dataclass
 class FakePipeline:
     source: FakeSource
     name: str
     device: str = "cpu"
-    dtype: str = "torch.float32"
+    stepper: FakeStepper = field(default_factory=FakeStepper)
 
     def session(self) -> FakeSession:
         return FakeSession(self.source, self.name)
