@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from .errors import SeqdemoError
     from .library import Library, conversations
     from .manager import PluginInfo
-    from .pipeline import Pipeline, Score, count_parameters, load, pipeline
+    from .pipeline import Pipeline, count_parameters, load, pipeline
     from .plugin.events import Done, Event, Prefill, Token
     from .plugin.records import Record
     from .plugin.results import Generation
     from .pretrained import CheckpointRecord
+    from .scoring import Score
     from .training import evaluate, train
 
     __version__: str
@@ -56,9 +57,10 @@ _HOMES = {
     "decoding": ("Session", "Stream"),
     "errors": ("SeqdemoError",),
     "library": ("Library", "conversations"),
-    "pipeline": ("Pipeline", "Score", "count_parameters", "load", "pipeline"),
+    "pipeline": ("Pipeline", "count_parameters", "load", "pipeline"),
     "plugin.events": ("Done", "Event", "Prefill", "Token"),
     "plugin.results": ("Generation",),
+    "scoring": ("Score",),
     "training": ("evaluate", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

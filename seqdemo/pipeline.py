@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -14,55 +12,18 @@ import torch
 from . import checkpoint
 from .decoding import Request, Session, Stepping, Stream, check_precision, engine, stepping
 from .devices import resolve_device, resolve_dtype
-from .errors import BusyError, ConfigError, TokenizerError
+from .errors import BusyError, ConfigError
 from .manifest import Manifest
 from .parts import Parts, assemble, by_role, spec, train_tokenizer
-from .plugin import Generation, Result, SamplingOptions, State, TaskHead, TokenHead, Tokenizer
+from .plugin import Generation, Result, SamplingOptions, TaskHead, TokenHead, Tokenizer
 from .plugin import state as verbs
 from .plugin.config import build
+from .scoring import Score, score
 
-__all__ = ["Pipeline", "Score", "count_parameters", "load", "pipeline"]
+__all__ = ["Pipeline", "count_parameters", "load", "pipeline"]
 
-_SCORE_CHUNK = 512
 _PREDICTED = 8
 """Inputs of one turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How well a model predicted a text.
-
-    Attributes:
-        text: the text.
-        ids: its token ids.
-        tokens: each token's own text.
-        logprobs: natural log-probability of each token given everything before it.
-    """
-
-    text: str
-    ids: tuple[int, ...]
-    tokens: tuple[str, ...]
-    logprobs: tuple[float, ...]
-
-    @property
-    def loss(self) -> float:
-        """Mean nats per token."""
-        return -sum(self.logprobs) / max(len(self.logprobs), 1)
-
-    @property
-    def perplexity(self) -> float:
-        """``exp(loss)``."""
-        return math.exp(self.loss)
-
-    @property
-    def bits_per_character(self) -> float:
-        """Bits per character of the text, comparable across tokenizers."""
-        return -sum(self.logprobs) / math.log(2) / max(len(self.text), 1)
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits per UTF-8 byte of the text, comparable across tokenizers."""
-        return -sum(self.logprobs) / math.log(2) / max(len(self.text.encode()), 1)
 
 
 class Pipeline:
@@ -251,35 +212,7 @@ class Pipeline:
         Raises:
             TokenizerError: the text is empty or cannot be expressed in the model's vocabulary.
         """
-        head = self._token_head()
-        tokenizer = head.output_tokenizer
-        ids = tokenizer.encode(text)
-        if not ids:
-            raise TokenizerError("There is nothing to score: the text is empty.")
-        logprobs: list[float] = []
-        context, state = engine(self._device).run(lambda: head.start([{"text": ""}]))
-        # The distribution of a chunk's first token comes with the state before it.
-        begun = engine(self._device).run(lambda: head.next(self._ids(head.prompt({"text": ""})), state, context))
-        first, state = begun.logits, begun.state
-        for start in range(0, len(ids), _SCORE_CHUNK):
-            chunk = ids[start : start + _SCORE_CHUNK]
-
-            def turn(chunk: list[int] = chunk, state: State = state, first: torch.Tensor = first) -> Any:
-                after, state = self._read(head, chunk, state, context)
-                logits = torch.cat([first.unsqueeze(1), after[:, :-1]], 1)
-                found = torch.log_softmax(logits[0].double(), -1)
-                return found[torch.arange(len(chunk)), chunk].tolist(), after[:, -1], state
-
-            found, first, state = engine(self._device).run(turn)
-            logprobs += found
-        tokens = tuple(tokenizer.token_bytes(token).decode("utf-8", "replace") for token in ids)
-        return Score(text, tuple(ids), tokens, tuple(logprobs))
-
-    def _ids(self, ids: Sequence[int]) -> torch.Tensor:
-        return torch.tensor([list(ids)], dtype=torch.long, device=self._device)
-
-    def _read(self, head: TokenHead, ids: Sequence[int], state: State, context: Any) -> tuple[torch.Tensor, State]:
-        return head.logits(self._ids(ids), state, context)
+        return score(self._token_head(), text, self._device)
 
     @property
     def state_bytes(self) -> int:
