@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"seqdemo_bench_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from .conftest import script
 
 
 def test_the_table_has_a_line_for_each_side(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from collections import defaultdict
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from .conftest import script
+
 
 @pytest.fixture(scope="module")
 def ngram() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("seqdemo_bench_ngram", Path(__file__).with_name("ngram.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("ngram")
 
 
 def story(seed: int, words: int = 400) -> str:
