@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +28,14 @@ def learned(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return found
 
 
+def gradients_arrived(parameters: Mapping[str, torch.nn.Parameter]) -> None:
+    """Fail unless each of them has a finite gradient that is not zero."""
+    lacking = [name for name, p in parameters.items() if p.grad is None or not p.grad.any()]
+    expect(not lacking, f"no gradient in: {', '.join(lacking)}", "a gradient in every parameter")
+    wrong = [name for name, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
+    expect(not wrong, f"gradients that are not finite in: {', '.join(wrong)}", "finite gradients")
+
+
 @check(
     "model",
     cause="detach(), .data, .item() or no_grad inside forward; a parameter that is created and never used.",
@@ -47,10 +56,7 @@ def gradients_reach(lab: ModelLab) -> None:
         if not total.requires_grad:
             fail("outputs that carry no gradient at all", "outputs that depend on the parameters")
         total.backward()
-    lacking = [name for name, p in parameters.items() if p.grad is None or not p.grad.any()]
-    expect(not lacking, f"no gradient in: {', '.join(lacking)}", "a gradient in every parameter")
-    wrong = [name for name, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
-    expect(not wrong, f"gradients that are not finite in: {', '.join(wrong)}", "finite gradients")
+    gradients_arrived(parameters)
 
 
 @check(

@@ -15,7 +15,7 @@ from seqdemo.plugin import state as verbs
 
 from .compare import close, states_close, unchanged
 from .core import check, expect, fail, inapplicable
-from .model_learning import copied, learned
+from .model_learning import copied, gradients_arrived, learned
 
 if TYPE_CHECKING:
     from .task_lab import TaskLab
@@ -230,10 +230,7 @@ def gradients_reach(lab: TaskLab) -> None:
     parameters = learned(head)
     with torch.enable_grad():
         torch.autograd.backward(_loss(head, lab.batch(head, [0, 1, 2])).sum)
-    lacking = [name for name, p in parameters.items() if p.grad is None or not p.grad.any()]
-    expect(not lacking, f"no gradient in: {', '.join(lacking)}", "a gradient in every parameter")
-    wrong = [name for name, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
-    expect(not wrong, f"gradients that are not finite in: {', '.join(wrong)}", "finite gradients")
+    gradients_arrived(parameters)
 
 
 @check(
