@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline, count_parameters, load, pipeline
     from .plugin.events import Done, Event, Prefill, Token
     from .plugin.records import Record
-    from .plugin.results import Generation
+    from .plugin.results import Classification, Generation
     from .pretrained import CheckpointRecord
     from .scoring import Score
     from .training import evaluate, train
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Classification",
     "Done",
     "Event",
     "Generation",
@@ -59,7 +60,7 @@ _HOMES = {
     "library": ("Library", "conversations"),
     "pipeline": ("Pipeline", "count_parameters", "load", "pipeline"),
     "plugin.events": ("Done", "Event", "Prefill", "Token"),
-    "plugin.results": ("Generation",),
+    "plugin.results": ("Classification", "Generation"),
     "scoring": ("Score",),
     "training": ("evaluate", "train"),
 }

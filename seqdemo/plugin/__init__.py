@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .events import Alternative, Done, Event, Prefill, Token, Usage
     from .loaders import FolderInfo, Foreign, Loader, LoaderConfig
     from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
-    from .results import Generation, Result
+    from .results import Classification, Generation, Result
     from .state import State
     from .stepper import Precision, Prepared, Ran, Reported, RunRow, Stepper, StepperConfig
     from .tasks import (
@@ -44,6 +44,7 @@ __all__ = [
     "Batch",
     "Bidirectional",
     "Cell",
+    "Classification",
     "Column",
     "Config",
     "Context",
@@ -101,7 +102,7 @@ _HOMES = {
     "events": ("Alternative", "Done", "Event", "Prefill", "Token", "Usage"),
     "loaders": ("FolderInfo", "Foreign", "Loader", "LoaderConfig"),
     "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
-    "results": ("Generation", "Result"),
+    "results": ("Classification", "Generation", "Result"),
     "state": ("State",),
     "stepper": ("Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"),
     "tasks": (

@@ -6,12 +6,39 @@ from dataclasses import dataclass
 
 from .events import Done, Token, Usage
 
-__all__ = ["Generation", "Result"]
+__all__ = ["Classification", "Generation", "Result"]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """Base of every result a task head returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification(Result):
+    """The class of a text; ``str()`` of it is the label.
+
+    Attributes:
+        label: the likeliest class.
+        scores: the probability of every class, the likeliest first.
+        text: what was classified.
+        tokens: the text of each token that was read, where the result was explained; together they are the text as the
+            model saw it.
+        contributions: for each token, by how much it moved the log-odds ``ln p / (1 - p)`` of ``label``; or None.
+        base: the log-odds of ``label`` that the contributions start from: with their sum added, those of the result.
+        running: by label, its probability after each token; or None.
+    """
+
+    label: str
+    scores: dict[str, float]
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    contributions: tuple[float, ...] | None = None
+    base: float | None = None
+    running: dict[str, tuple[float, ...]] | None = None
+
+    def __str__(self) -> str:
+        return self.label
 
 
 @dataclass(frozen=True, slots=True)
