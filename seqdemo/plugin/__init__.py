@@ -17,11 +17,11 @@ from .records import Column, LoaderRecord, ModelRecord, Record, StepperRecord, T
 
 if TYPE_CHECKING:
     from . import sequence, state
-    from .config import Config, ModelConfig, Options, SamplingOptions, TaskConfig, TokenizerConfig
+    from .config import BeamOptions, Config, ModelConfig, Options, SamplingOptions, TaskConfig, TokenizerConfig
     from .events import Alternative, Done, Event, Prefill, Token, Usage
     from .loaders import FolderInfo, Foreign, Loader, LoaderConfig
     from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
-    from .results import Classification, Generation, Result
+    from .results import Classification, Generation, Hypothesis, Result, Translation
     from .state import State
     from .stepper import Precision, Prepared, Ran, Reported, RunRow, Stepper, StepperConfig
     from .tasks import (
@@ -42,6 +42,7 @@ __all__ = [
     "CONTRACT",
     "Alternative",
     "Batch",
+    "BeamOptions",
     "Bidirectional",
     "Cell",
     "Classification",
@@ -54,6 +55,7 @@ __all__ = [
     "FolderInfo",
     "Foreign",
     "Generation",
+    "Hypothesis",
     "Loader",
     "LoaderConfig",
     "LoaderRecord",
@@ -90,6 +92,7 @@ __all__ = [
     "TokenizerConfig",
     "TokenizerRecord",
     "Trace",
+    "Translation",
     "Usage",
     "build_model",
     "hookimpl",
@@ -98,11 +101,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "config": ("Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig"),
+    "config": ("BeamOptions", "Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig"),
     "events": ("Alternative", "Done", "Event", "Prefill", "Token", "Usage"),
     "loaders": ("FolderInfo", "Foreign", "Loader", "LoaderConfig"),
     "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
-    "results": ("Classification", "Generation", "Result"),
+    "results": ("Classification", "Generation", "Hypothesis", "Result", "Translation"),
     "state": ("State",),
     "stepper": ("Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"),
     "tasks": (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .events import Done, Token, Usage
 
-__all__ = ["Classification", "Generation", "Result"]
+__all__ = ["Classification", "Generation", "Hypothesis", "Result", "Translation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,52 @@ class Generation(Result):
     def seed(self) -> int:
         """The seed that was used."""
         return self.done.seed
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A text that a search found; ``str()`` of it is the text.
+
+    Attributes:
+        text: the text.
+        score: what hypotheses are ranked by, higher is better.
+        logprob: natural log-probability of all its tokens under the model, the end token included.
+        ids: its tokens, without the end token.
+        complete: whether it ended by itself, and not at the limit.
+    """
+
+    text: str
+    score: float
+    logprob: float
+    ids: tuple[int, ...] = ()
+    complete: bool = True
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Translation(Result):
+    """A text in another language; ``str()`` of it is the text.
+
+    Attributes:
+        source: what was translated.
+        text: the translation.
+        score: of the translation, higher is better: that of its hypothesis, or its log-probability.
+        source_tokens: the text of each token of the source.
+        target_tokens: the text of each token of the translation.
+        alignment: for each token of the translation, how much of the attention each token of the source had while it
+            was chosen; what is missing to 1 went to the end of the source.
+        alternatives: the best texts that a search found, the best of them first, which is ``text``.
+    """
+
+    source: str
+    text: str
+    score: float
+    source_tokens: tuple[str, ...] = ()
+    target_tokens: tuple[str, ...] = ()
+    alignment: tuple[tuple[float, ...], ...] = ()
+    alternatives: tuple[Hypothesis, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
