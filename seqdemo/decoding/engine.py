@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from threading import Condition, Lock, Thread, current_thread
 from time import perf_counter
@@ -89,7 +89,7 @@ class Engine:
             raise SeqdemoError("This pipeline is in training mode, with dropout on. Call head.eval() before decoding.")
         work = Generating(request, self._stirred)
         self._enter(work, request.head)
-        return Stream(work.channel, str(request.row.get("text", "")))
+        return Stream(work.channel, str(request.row.get(request.head.config.columns[0].name, "")))
 
     def run(self, function: Callable[[], T]) -> T:
         """Run a bounded piece of work (at most some 50 ms) in the owner thread and wait for its result.
@@ -108,9 +108,17 @@ class Engine:
         Raises:
             BusyError, and whatever the function raises: as :meth:`run`.
         """
-        if not items or current_thread() is self._thread:
-            return [function(item) for item in items]
-        job = Job(function, items)
+        return self.work(map(function, items)) if items else []
+
+    def work(self, pieces: Iterator[T]) -> list[T]:
+        """Ask for one item after another, one a turn, in the owner thread, and wait for all of them.
+
+        Raises:
+            BusyError, and whatever making an item raises: as :meth:`run`.
+        """
+        if current_thread() is self._thread:
+            return list(pieces)
+        job = Job(pieces)
         self._enter(job, None)
         try:
             return job.future.result()

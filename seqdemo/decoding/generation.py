@@ -73,7 +73,7 @@ class Request:
         head: the pipeline's head, in evaluation mode.
         ids: read before the first token is drawn; none to go on where ``start`` stands, text held back included.
         options: how tokens are drawn and when to stop.
-        row: the input the head computes a context from; its ``text`` is the prompt that is reported.
+        row: the input the head computes a context from; its first column is the prompt that is reported.
         start: where to go on from; the head's own beginning when None.
         anchors_every: keep a snapshot at the end of the prompt and after each so many generated tokens; 0: none.
         stepped: ``ids`` are generated tokens: read them one by one, as they were read when they were drawn, so that
@@ -118,7 +118,7 @@ class Generating:
         self.logits: Tensor | None = None
         self.recent: deque[int] = deque(maxlen=max(options.repetition_window, _RECENT))
         self.deadline = inf if options.timeout is None else perf_counter() + options.timeout
-        self._limit, self._ends = options.max_tokens, request.head.end_ids
+        self._limit, self._ends = request.head.max_tokens(request.row, options), request.head.end_ids
         self._began = self._ready = 0.0
         self._position = 0 if request.start is None else request.start.position
         self._read = self._written = self._pause = self._bytes = 0

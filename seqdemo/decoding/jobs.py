@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -13,18 +13,16 @@ __all__ = ["Job", "Jobs"]
 
 
 class Job:
-    """A function and what it is to be called with.
+    """Pieces of work, each done by asking for the next item.
 
     Args:
-        function: called once a turn.
-        items: one for each call, at least one.
+        pieces: asked once a turn; its items are the results.
     """
 
-    def __init__(self, function: Callable[[Any], Any], items: Sequence[Any]) -> None:
+    def __init__(self, pieces: Iterator[Any]) -> None:
         self.future: Future[list[Any]] = Future()
         self.cancelled = False
-        self._function = function
-        self._items = items
+        self._pieces = pieces
         self._results: list[Any] = []
 
     def turn(self) -> bool:
@@ -37,14 +35,14 @@ class Job:
             self.future.set_exception(SeqdemoError("This engine was closed."))
             return False
         try:
-            self._results.append(self._function(self._items[len(self._results)]))
+            self._results.append(next(self._pieces))
+        except StopIteration:
+            self.future.set_result(self._results)
+            return False
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the results
             self.future.set_exception(error)
             return False
-        if len(self._results) < len(self._items):
-            return True
-        self.future.set_result(self._results)
-        return False
+        return True
 
 
 class Jobs:

@@ -27,7 +27,7 @@ class PaddedStepper(Stepper):
 
     A matrix product sums in an order chosen by its size; of one size, a row comes out the same whatever stands in the
     other rows, if it does so in every place. That is tried out when the stepper is made: where it does not hold, each
-    row is stepped alone. So are rows with a context, which share no product anyway.
+    row is stepped alone. So are rows with a context, whose products are of the size of the longest.
 
     Args:
         inner: has ``ROWS`` slots more than this one is to have, none of them claimed.
@@ -41,24 +41,22 @@ class PaddedStepper(Stepper):
         self._inner = inner
         self._at = [inner.claim() for _ in range(inner.slots)]
         self._fill = self._at[self.slots :]
-        self._alone: set[int] = set()
         self.width = ROWS if self._tested(head) else 1
 
     def put(self, slot: int, state: State, context: Context) -> None:
         self._inner.put(self._at[slot], state, context)
         if context:
-            self._alone.add(slot)
+            self.width = 1
 
     def take(self, slot: int) -> State:
         return self._inner.take(self._at[slot])
 
     def clear(self, slot: int) -> None:
         self._inner.clear(self._at[slot])
-        self._alone.discard(slot)
 
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
         places = [self._at[slot] for slot in active]
-        if self.width == 1 or not self._alone.isdisjoint(active):
+        if self.width == 1:
             return self._inner.step(ids, places)
         lacking = ROWS - len(active)
         return self._inner.step([*ids, *[0] * lacking], places + self._fill[:lacking])[: len(active)]

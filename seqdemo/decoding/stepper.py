@@ -10,6 +10,8 @@ from torch import Tensor
 from seqdemo.plugin import Context, State, Stepper, TokenHead
 from seqdemo.plugin import state as verbs
 
+from .contexts import join
+
 __all__ = ["GenericStepper", "Stepper"]
 
 
@@ -17,8 +19,7 @@ class GenericStepper(Stepper):
     """Serves every token head through ``TokenHead.next``.
 
     The state of the rows that step together stays as the head returned it, one batch, for as long as the same rows
-    step; all others lie in an arena, ``(slots, ...)`` for each entry. Rows with a context are read one after another,
-    because contexts may differ in length.
+    step, and so do their contexts, joined; all others lie in an arena, ``(slots, ...)`` for each entry.
     """
 
     def __init__(self, head: TokenHead, slots: int, device: torch.device) -> None:
@@ -29,6 +30,7 @@ class GenericStepper(Stepper):
         self._contexts: dict[int, Context] = {}
         self._live: list[int] = []
         self._batch: State = {}
+        self._context: Context = {}
 
     def put(self, slot: int, state: State, context: Context) -> None:
         self._settle()
@@ -50,24 +52,13 @@ class GenericStepper(Stepper):
         self._contexts.pop(slot, None)
 
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
-        if len(active) > 1 and any(self._contexts[slot] for slot in active):
-            return self._singly(ids, active)
         tokens = torch.tensor(ids, dtype=torch.long, device=self._device).unsqueeze(1)
         if self._live != list(active):
             self._settle()
+            self._context = join([self._contexts[slot] for slot in active])
             self._live, self._batch = list(active), verbs.select(self._arena, active)
-        logits, self._batch, _ = self._head.next(tokens, self._batch, self._contexts[active[0]])
+        logits, self._batch, _ = self._head.next(tokens, self._batch, self._context)
         return logits
-
-    def _singly(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
-        """One call for each row; where one raises, those before it are put back."""
-        before = {slot: self.take(slot) for slot in active}
-        try:
-            return torch.cat([self.step([token], [slot]) for token, slot in zip(ids, active, strict=True)])
-        except BaseException:
-            for slot, state in before.items():
-                self.put(slot, state, self._contexts[slot])
-            raise
 
     def _settle(self) -> None:
         """Write the rows that stepped together back to the arena."""
@@ -75,4 +66,4 @@ class GenericStepper(Stepper):
             at = torch.tensor(self._live, device=self._device)
             for name, tensor in self._batch.items():
                 self._arena[name].index_copy_(0, at, tensor)
-        self._live, self._batch = [], {}
+        self._live, self._batch, self._context = [], {}, {}

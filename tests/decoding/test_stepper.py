@@ -52,18 +52,24 @@ def test_slots_are_given_out_once_and_come_back(head: Any) -> None:
     assert not stepper.idle
 
 
-def test_rows_with_contexts_of_different_lengths_share_no_batch(head: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each row is read with its own context."""
-    seen: list[tuple[int, int]] = []
+def test_contexts_of_different_lengths_are_padded_and_joined(head: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows with contexts share a step, each entry padded with zeros; the join lasts for as long as the rows do."""
+    seen: list[Any] = []
     plain = head.next
 
     def spy(ids: Any, state: Any, context: Any, **more: Any) -> Any:
-        seen.append((len(ids), context["memory"].shape[1]))
+        seen.append(context)
         return plain(ids, state, context, **more)
 
     monkeypatch.setattr(head, "next", spy)
     stepper = GenericStepper(head, 2, torch.device("cpu"))
     for length in (3, 5):
-        stepper.put(stepper.claim(), head.initial_state(1), {"memory": torch.zeros(1, length)})
+        context = {"memory": torch.full((1, length, 2), float(length)), "lengths": torch.tensor([length])}
+        stepper.put(stepper.claim(), head.initial_state(1), context)
     assert stepper.step([65, 66], [0, 1]).shape[0] == 2
-    assert seen == [(1, 3), (1, 5)]
+    stepper.step([65, 66], [0, 1])
+    assert seen[0] is seen[1]
+    assert seen[0]["lengths"].tolist() == [3, 5]
+    assert seen[0]["memory"][:, :, 0].tolist() == [[3, 3, 3, 0, 0], [5] * 5]
+    stepper.step([65], [0])
+    assert seen[2]["memory"].shape == (1, 3, 2)
