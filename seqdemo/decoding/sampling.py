@@ -10,7 +10,7 @@ in the last bit can only disagree where the number lies beside a boundary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from math import inf, isnan, log
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,15 +95,62 @@ def _ranked(values: Floats, k: int) -> Ids:
     return best[np.argsort(-values[best], kind="stable")]
 
 
-def _nucleus(weights: Floats, share: float) -> Ids:
-    """Indices, ascending, of the fewest largest weights that make up at least ``share`` of the total."""
-    enough, width = share * weights.sum(), 64
+def _nucleus(weights: Floats, share: float) -> Ids | None:
+    """Indices, ascending, of the fewest largest weights that make up at least ``share`` of the total; None: all."""
+    width = 64
     while True:
-        order = _ranked(weights, width)
+        few = width >= len(weights)
+        order = (-weights).argsort(kind="stable") if few else _ranked(weights, width)
         mass = weights[order].cumsum()
-        if mass[-1] >= enough or width >= len(weights):
-            return np.sort(order[: int(mass.searchsorted(enough)) + 1])
+        enough = share * (mass[-1] if few else weights.sum())
+        if mass[-1] >= enough or few:
+            count = int(mass.searchsorted(enough)) + 1
+            if count >= len(weights):
+                return None
+            kept = order[:count]
+            kept.sort()
+            return kept
         width *= 8
+
+
+def _kept(
+    logits: Floats, best: int, options: SamplingOptions, recent: Sequence[int], forbidden: Sequence[int] | Ids
+) -> tuple[Ids, Floats]:
+    """:func:`rule`, its probabilities not yet divided by their sum.
+
+    Args:
+        best: the largest logit's id.
+    """
+    scores = logits
+    if options.repetition_penalty != 1.0 and options.repetition_window and len(recent):
+        scores = logits.astype(np.float64)
+        penalise(scores, recent, options)
+    if len(forbidden):
+        scores = scores.copy() if scores is logits else scores
+        scores[np.asarray(forbidden, dtype=np.int64)] = -np.inf
+    if scores is not logits:
+        best = int(scores.argmax())
+    top = float(scores[best])
+    if top == -inf:
+        raise no_choice()
+    if options.temperature == 0.0:
+        return np.array([best]), np.ones(1)
+    # Temperature keeps the order, so taking the k largest before it saves work on the rest.
+    ids = _largest(scores, options.top_k or len(scores))
+    weights = scores[ids].astype(np.float64)
+    weights -= top
+    # A vanishing temperature takes all but the best to -inf, whose exponential is 0.
+    with np.errstate(over="ignore"):
+        weights /= options.temperature
+    np.exp(weights, out=weights)
+    if options.top_p < 1.0:
+        few = _nucleus(weights, options.top_p)
+        if few is not None:
+            ids, weights = ids[few], weights[few]
+    if options.min_p > 0.0:
+        few = np.flatnonzero(weights >= options.min_p * weights.max())
+        ids, weights = ids[few], weights[few]
+    return ids, weights
 
 
 def rule(
@@ -124,28 +171,7 @@ def rule(
     Raises:
         PluginError: every token is forbidden or has probability 0.
     """
-    scores = logits
-    if options.repetition_penalty != 1.0 and options.repetition_window and len(recent):
-        scores = logits.astype(np.float64)
-        penalise(scores, recent, options)
-    if len(forbidden):
-        scores = scores.copy() if scores is logits else scores
-        scores[np.asarray(forbidden, dtype=np.int64)] = -np.inf
-    best = int(scores.argmax())
-    if scores[best] == -np.inf:
-        raise no_choice()
-    if options.temperature == 0.0:
-        return np.array([best]), np.ones(1)
-    # Temperature keeps the order, so taking the k largest before it saves work on the rest.
-    ids = _largest(scores, options.top_k or len(scores))
-    with np.errstate(over="ignore"):
-        weights = np.exp((scores[ids].astype(np.float64) - float(scores[best])) / options.temperature)
-    if options.top_p < 1.0:
-        kept = _nucleus(weights, options.top_p)
-        ids, weights = ids[kept], weights[kept]
-    if options.min_p > 0.0:
-        kept = np.flatnonzero(weights >= options.min_p * weights.max())
-        ids, weights = ids[kept], weights[kept]
+    ids, weights = _kept(logits, int(logits.argmax()), options, recent, forbidden)
     return ids, weights / weights.sum()
 
 
@@ -167,21 +193,25 @@ def choose(
     Raises:
         PluginError: a logit is NaN or +inf, or no token is left to choose.
     """
-    top = logits.max()
-    if np.isnan(top) or top == np.inf:
+    best = int(logits.argmax())  # of a NaN, if there is one
+    top = logits[best]
+    if not top < inf:
         raise not_numbers()
-    ids, probabilities = rule(logits, options, recent, forbidden)
-    mass = probabilities.cumsum()
+    ids, weights = _kept(logits, best, options, recent, forbidden)
+    mass = weights.cumsum()
     # side="right" steps over tokens of probability 0; rounding may leave the last sum a little below the number.
     index = int(mass.searchsorted(number * mass[-1], side="right"))
-    chosen = int(ids[index if index < len(ids) else np.flatnonzero(probabilities)[-1]])
+    chosen = int(ids[index if index < len(ids) else np.flatnonzero(weights)[-1]])
 
     shifted = logits - top
     odds = np.exp(shifted)
-    total = float(odds.sum(dtype=np.float64))
-    mean = float(np.dot(odds, shifted if shifted.min() > FLOOR else np.maximum(shifted, FLOOR))) / total
+    total = float(np.add.reduce(odds, dtype=np.float64))
+    with np.errstate(invalid="ignore"):
+        mean = float(np.dot(odds, shifted))
+    if isnan(mean):  # 0 times -inf
+        mean = float(np.dot(odds, np.maximum(shifted, FLOOR)))
     log_total = log(total)
-    entropy = max(log_total - mean, 0.0)
+    entropy = max(log_total - mean / total, 0.0)
     logprob = float(shifted[chosen]) - log_total
     if not options.alternatives:
         return Choice(chosen, logprob, entropy, ())
@@ -191,6 +221,6 @@ def choose(
     reported = np.array(likely)
     at = ids.searchsorted(reported)
     kept = ids.take(at, mode="clip") == reported
-    ruled = (probabilities.take(at, mode="clip") * kept).tolist()
+    ruled = (weights.take(at, mode="clip") * (kept / weights.sum())).tolist()
     raw = [value / total for value in odds.take(reported).tolist()]
     return Choice(chosen, logprob, entropy, tuple(map(Candidate, likely, raw, ruled)))
