@@ -7,6 +7,7 @@ from seqdemo.plugin import ModelRecord, StepperRecord, TaskRecord, TokenizerReco
 _FUSED = "seqdemo.builtin.models.fused"
 _SCRATCH = "seqdemo.builtin.models.scratch"
 _MODELS = "seqdemo.builtin.models.config"
+_STEPPERS = "seqdemo.builtin.steppers"
 _TOKENIZERS = "seqdemo.builtin.tokenizers"
 
 
@@ -66,25 +67,38 @@ def seqdemo_models() -> list[ModelRecord]:
 
 @hookimpl
 def seqdemo_tasks() -> list[TaskRecord]:
-    """Generation."""
+    """Generation and classification."""
     return [
         TaskRecord(
             "generation",
             "seqdemo.builtin.generation.head:GenerationHead",
             "seqdemo.builtin.generation.config:GenerationConfig",
             "Continue text and hold conversations, one token at a time.",
-        )
+        ),
+        TaskRecord(
+            "sentiment",
+            "seqdemo.builtin.classification.head:ClassificationHead",
+            "seqdemo.builtin.classification.config:ClassificationConfig",
+            "Say which class a text belongs to: its sentiment, topic or language.",
+        ),
     ]
 
 
 @hookimpl
 def seqdemo_steppers() -> list[StepperRecord]:
-    """One-token work for torch's three recurrent layers."""
+    """One-token work for torch's three recurrent layers on the CPU, and for any one model on CUDA."""
+    config = f"{_STEPPERS}.config"
     return [
         StepperRecord(
             "recurrent",
-            "seqdemo.builtin.steppers.recurrent:RecurrentPrepared",
-            "seqdemo.builtin.steppers.config:RecurrentStepperConfig",
+            f"{_STEPPERS}.recurrent:RecurrentPrepared",
+            f"{config}:RecurrentStepperConfig",
             "rnn, lstm and gru on the CPU: packed weights in fp32, bf16 or int8.",
-        )
+        ),
+        StepperRecord(
+            "graphs",
+            f"{_STEPPERS}.graphs:GraphPrepared",
+            f"{config}:GraphStepperConfig",
+            "Any one model on CUDA: steps captured in CUDA graphs, in fp32 or bf16.",
+        ),
     ]

@@ -58,8 +58,13 @@ class TaskLab:
         return config, config.options
 
     @cached_property
-    def config(self) -> TaskConfig:
+    def _given(self) -> TaskConfig:
         return cast(TaskConfig, self.subject.resolve_config(({"embedding_size": 6},)))
+
+    @cached_property
+    def config(self) -> TaskConfig:
+        """The config as training would complete it from the rows."""
+        return self._given.completed(self.rows)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -71,14 +76,14 @@ class TaskLab:
         if self.subject.rows is not None:
             return [dict(row) for row in self.subject.rows]
         makers: dict[str, Sequence[str]] = {"text": _TEXTS, "label": ("yes", "no", "no", "yes", "no")}
-        strange = [column for column in self.config.columns if column.kind not in makers]
+        strange = [column for column in self._given.columns if column.kind not in makers]
         if strange:
             raise ConfigError(
                 f"{self.subject.label} has the column {strange[0].name!r} of kind {strange[0].kind!r}: "
                 "give rows=[{…}, …], five or so of different lengths."
             )
         return [
-            {column.name: makers[column.kind][place] for column in self.config.columns} for place in range(len(_TEXTS))
+            {column.name: makers[column.kind][place] for column in self._given.columns} for place in range(len(_TEXTS))
         ]
 
     @cached_property

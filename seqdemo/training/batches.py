@@ -16,7 +16,10 @@ from torch import Tensor
 from seqdemo.errors import DataError
 from seqdemo.plugin import Batch
 
-__all__ = ["Batches", "Examples", "Streams", "evaluation_examples", "evaluation_streams", "token_ids"]
+__all__ = ["POOLED", "Batches", "Examples", "Streams", "evaluation_examples", "evaluation_streams", "token_ids"]
+
+POOLED = 50
+"""Batches whose rows are sorted together: enough for likeness, few enough that no two epochs are alike."""
 
 
 class Batches(Protocol):
@@ -113,9 +116,14 @@ class Streams:
 class Examples:
     """Encoded rows in an order shuffled for each epoch. A last batch that is not full is left out where it may be.
 
+    With sizes, batches are of rows of like size: the shuffled rows of ``POOLED`` batches are sorted by size and cut
+    into batches, and the batches of the epoch are shuffled. ``P`` processes train on what one process with ``P`` times
+    the batch size would.
+
     Args:
         items: what ``head.encode`` gave for each row.
         collate: makes a batch of some of them.
+        sizes: of the rows; None where they do not matter.
 
     Raises:
         DataError: too few rows for every process to get one.
@@ -133,23 +141,38 @@ class Examples:
         rank: int = 0,
         world: int = 1,
         seed: int = 0,
+        sizes: Sequence[int] | None = None,
     ) -> None:
         if len(items) < world:
             raise DataError(f"The training data is {len(items)} rows, too few for {world} processes.")
         self.batch_size = min(batch_size, len(items) // world)
         self.steps = len(items) // (self.batch_size * world)
         self._items, self._collate, self._device = items, collate, device
-        self._rank, self._world, self._seed = rank, world, seed
+        self._rank, self._world, self._seed, self._sizes = rank, world, seed, sizes
         self._order: tuple[int, list[int]] = (-1, [])
 
     def batch(self, epoch: int, index: int) -> Batch:
         if self._order[0] != epoch:
-            order = list(range(len(self._items)))
-            random.Random(f"{self._seed}/{epoch}").shuffle(order)
-            self._order = (epoch, order)
+            self._order = (epoch, self._shuffled(epoch))
         start = (index * self._world + self._rank) * self.batch_size
         chosen = self._order[1][start : start + self.batch_size]
         return _moved(self._collate([self._items[i] for i in chosen]), self._device)
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        """The rows in the order of an epoch: those of its first batch, those of its second, ..."""
+        draw = random.Random(f"{self._seed}/{epoch}")
+        order = list(range(len(self._items)))
+        draw.shuffle(order)
+        if self._sizes is None:
+            return order
+        together = self.batch_size * self._world
+        order = order[: self.steps * together]
+        batches: list[list[int]] = []
+        for start in range(0, len(order), POOLED * together):
+            pool = sorted(order[start : start + POOLED * together], key=self._sizes.__getitem__)
+            batches += (pool[at : at + together] for at in range(0, len(pool), together))
+        draw.shuffle(batches)
+        return [row for batch in batches for row in batch]
 
 
 def _moved(batch: Batch, device: torch.device | str) -> Batch:
@@ -198,8 +221,10 @@ def evaluation_examples(
     device: torch.device | str = "cpu",
     rank: int = 0,
     world: int = 1,
+    sizes: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
-    """Every item once, in order, over all processes."""
-    mine = items[rank::world]
+    """Every item once over all processes: in order, or with sizes the small ones first."""
+    order = range(len(items)) if sizes is None else sorted(range(len(items)), key=sizes.__getitem__)
+    mine = [items[place] for place in order[rank::world]]
     for start in range(0, len(mine), batch_size):
         yield _moved(collate(mine[start : start + batch_size]), device)

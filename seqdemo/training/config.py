@@ -47,6 +47,9 @@ class TrainingConfig(Config):
     shift_windows: Annotated[
         bool, Field(description="Begin each epoch at another token, so that windows are cut in other places.")
     ] = True
+    bucketing: Annotated[
+        bool, Field(description="Make batches of examples of like length, so that little is padding.")
+    ] = True
     optimizer: Annotated[
         Literal["adamw", "sgd"], Field(description="AdamW (Loshchilov & Hutter 2019) or plain gradient descent.")
     ] = "adamw"
@@ -88,8 +91,16 @@ class TrainingConfig(Config):
     validate_every: Annotated[
         int | None, Field(ge=1, description="Steps between validations; none validates ten times in the run.")
     ] = None
+    best: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(lowest|highest):\w+$",
+            description="Metric that the checkpoint is chosen by, like lowest:loss or highest:accuracy; none takes the "
+            "task's own.",
+        ),
+    ] = None
     patience: Annotated[
-        int, Field(ge=0, description="Stop after this many validations without a better loss; 0 never stops early.")
+        int, Field(ge=0, description="Stop after this many validations that are not the best; 0 never stops early.")
     ] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31, description="Of the initial weights, dropout and order.")] = 0
     threads: Annotated[int | None, Field(ge=1, le=1024, description="CPU threads; none leaves torch's choice.")] = None

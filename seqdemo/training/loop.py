@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from seqdemo.errors import DivergedError
+from seqdemo.errors import ConfigError, DivergedError
 from seqdemo.parts import Parts
 from seqdemo.plugin import Batch, State, TokenHead
 from seqdemo.plugin import state as verbs
@@ -46,7 +46,7 @@ class Progress:
     Attributes:
         step: optimiser steps done.
         seconds: time spent, over all interruptions.
-        best: lowest validation loss, or None before the first validation.
+        best: best value of the metric that the checkpoint is chosen by, or None before the first validation.
         best_step: when that was.
         worse: validations since then.
         metrics: of the best validation.
@@ -95,6 +95,7 @@ class Trainer:
         self._average = Average(self.head, config.average)
         self._state: State | None = None
         self._sums = torch.zeros(2, dtype=torch.float64, device=team.device)
+        self._best = (config.best or parts.head.config.best).split(":")
         self._measured_step = 0
         self._train_loss = math.nan
         self._share = 0.0
@@ -208,9 +209,9 @@ class Trainer:
                 text = sample(self.head, self.config, self.team.device)
         if not math.isfinite(metrics["loss"]):
             self._diverged(f"the validation loss is {metrics['loss']}")
-        better = self._validation is None or progress.best is None or metrics["loss"] < progress.best
-        if better:
-            progress.best, progress.best_step, progress.worse = metrics["loss"], progress.step, 0
+        value = self._judged(metrics)
+        if better := self._validation is None or self._better(value):
+            progress.best, progress.best_step, progress.worse = value, progress.step, 0
             progress.metrics = metrics
             self._publish()
         else:
@@ -230,6 +231,21 @@ class Trainer:
             self.plan.reserve = 1.1 * took + self._prepared
         self._mark = time.monotonic() - self._start
         self._tell("phase", "train")
+
+    def _judged(self, metrics: Mapping[str, float]) -> float:
+        """The metric that the checkpoint is chosen by; without validation data there is only the loss.
+
+        Raises:
+            ConfigError: the task has no such metric.
+        """
+        name = self._best[1] if self._validation is not None else "loss"
+        if name not in metrics:
+            raise ConfigError(f"best = {name!r} is no metric of this task. It has: {', '.join(metrics)}.")
+        return metrics[name]
+
+    def _better(self, value: float) -> bool:
+        best = self.progress.best
+        return best is None or (value < best if self._best[0] == "lowest" else value > best)
 
     def facts(self) -> dict[str, Any]:
         """What is trained and where."""
@@ -251,8 +267,9 @@ class Trainer:
     def _diverged(self, what: str) -> None:
         progress = self.progress
         kept = "No checkpoint was kept: this was before the first validation."
-        if progress.best is not None:
-            kept = f"The checkpoint of step {progress.best_step}, loss {progress.best:.4f}, is in {self.folder.folder}."
+        if progress.metrics is not None:
+            loss = progress.metrics["loss"]
+            kept = f"The checkpoint of step {progress.best_step}, loss {loss:.4f}, is in {self.folder.folder}."
         if self.team.main:
             self.folder.mark("diverged")
         raise DivergedError(

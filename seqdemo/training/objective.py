@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqdemo.plugin import Batch, LossOutput, Metrics, State, TaskHead
+from seqdemo.plugin import Batch, Metrics, State, TaskHead
 
 from .config import TrainingConfig
 from .launch import Team
@@ -67,7 +68,7 @@ def measure(head: TaskHead, batches: Iterable[Batch], carries: bool, team: Team)
                 state = head.initial_state(len(batch["inputs"]))
             with team.autocast():
                 out = head.loss(batch, state)
-            metrics.update(batch, LossOutput(out.sum, out.count, None))
+            metrics.update(batch, replace(out, state=None))
             state = _carried(out.state, state)
     finally:
         head.train(training)

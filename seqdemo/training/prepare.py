@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -150,7 +150,8 @@ def build(plans: Plans, data: Data, tokenizers: Path, team: Team, seed: int) -> 
         made[role] = _load_tokenizer(chosen, place)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return assemble(plans.task, plans.models, made)
+        task = replace(plans.task, config=plans.config.completed(data.train))
+        return assemble(task, plans.models, made)
 
 
 def _expresses(tokenizer: Tokenizer, texts: Iterable[str]) -> bool:
@@ -182,11 +183,15 @@ def _encode(head: TaskHead, rows: Sequence[Row]) -> list[Any]:
     for number, row in enumerate(rows, 1):
         try:
             encoded.append(head.encode(row))
-        except DataError:
-            raise
         except SeqdemoError as error:
             raise type(error)(f"Row {number} of the data: {error}") from error
     return encoded
+
+
+def _sizes(head: TaskHead, encoded: Sequence[Any]) -> list[int] | None:
+    """Of encoded rows; None where they are all alike."""
+    sizes = [head.size(item) for item in encoded]
+    return sizes if len(set(sizes)) > 1 else None
 
 
 def training_batches(head: TaskHead, rows: Sequence[Row], config: TrainingConfig, team: Team) -> make.Batches:
@@ -200,7 +205,8 @@ def training_batches(head: TaskHead, rows: Sequence[Row], config: TrainingConfig
     if head.config.batching == "streams":
         ids = make.token_ids(encoded)
         return make.Streams(ids, config.batch_size, config.window, shift=config.shift_windows, **common)
-    return make.Examples(encoded, config.batch_size, head.collate, **common)
+    sizes = _sizes(head, encoded) if config.bucketing else None
+    return make.Examples(encoded, config.batch_size, head.collate, sizes=sizes, **common)
 
 
 def validation_batches(
@@ -220,4 +226,5 @@ def validation_batches(
         return lambda: make.evaluation_streams(ids, streams, window, **common)
     if len(encoded) < team.world:
         raise DataError(f"The validation data is {len(encoded)} rows, too few for {team.world} processes.")
-    return lambda: make.evaluation_examples(encoded, batch_size, head.collate, **common)
+    sizes = _sizes(head, encoded)
+    return lambda: make.evaluation_examples(encoded, batch_size, head.collate, sizes=sizes, **common)

@@ -1,0 +1,222 @@
+"""The classification head.
+
+Shape letters: ``B`` batch, ``T`` time, ``V`` vocabulary, ``E`` embedding, ``O`` the model's output, ``P`` the pooled
+vector, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqdemo.errors import ConfigError, DataError
+from seqdemo.plugin import (
+    Batch,
+    Classification,
+    ModelFactory,
+    Options,
+    Result,
+    State,
+    TaskHead,
+    Tokenizer,
+)
+from seqdemo.plugin import state as verbs
+
+from . import explain
+from .config import ClassificationConfig, ClassificationOptions
+from .labels import label_text
+from .metrics import ClassificationMetrics, ClassifiedLoss
+from .pooling import make_pooling, wide
+
+__all__ = ["CHUNK", "STRETCH", "ClassificationHead"]
+
+ROLE = "encoder"
+POOL = "head.pool"
+CHUNK = 512
+"""Tokens read at a time by a causal model; it does not change the result."""
+STRETCH = 4096
+"""Tokens that a model which reads both ways reads in one piece."""
+_TOGETHER = 32
+"""Texts read together."""
+
+Item = tuple[list[int], int]
+"""A text's token ids and the place of its label."""
+
+
+class ClassificationHead(TaskHead):
+    """Token vectors -> recurrent model -> one vector for the text -> distribution over labels.
+
+    The pipeline state is the model's under ``encoder.`` and the summary of its outputs so far under ``head.pool.``; its
+    size does not depend on how much was read. A causal model reads a text of any length in the same memory. One that
+    reads both ways reads a text of more than 4,096 tokens in stretches of that many, each from the initial state, and
+    pools over all of them. An empty text has the distribution of the initial state.
+    """
+
+    config: ClassificationConfig
+
+    def __init__(self, config: ClassificationConfig, tokenizers: Mapping[str, Tokenizer], models: ModelFactory) -> None:
+        super().__init__(config, tokenizers, models)
+        if not config.labels:
+            raise ConfigError(
+                "A classifier is built for the labels it is to tell apart, and none are given. Training takes them "
+                'from its data; without it, set labels = ["negative", "positive"], say.'
+            )
+        self.tokenizer = tokenizers["text"]
+        self.labels = config.labels
+        self._places = {label: place for place, label in enumerate(config.labels)}
+        self.embedding = nn.Embedding(self.tokenizer.vocab_size, config.embedding_size)
+        self.encoder = models(ROLE, config.embedding_size)
+        self.pooling = make_pooling(config.pooling.split("+"), self.encoder.output_size, self.encoder.causal)
+        self.output = nn.Linear(self.pooling.output_size, len(config.labels))
+        weights = torch.tensor(config.class_weights) if config.class_weights else None
+        self.register_buffer("_class_weights", weights, persistent=False)
+
+    # --- data ---------------------------------------------------------------------------------------------------
+
+    def encode(self, row: Mapping[str, Any]) -> Item:
+        """Token ids of the row's ``text`` and the place of its ``label``.
+
+        Raises:
+            DataError: either is missing, or the label is none of this head's.
+        """
+        label = label_text(row.get("label"))
+        if label not in self._places:
+            shown = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
+            raise DataError(
+                f"The label {label!r} is not one that this head tells apart; they are: {shown}. Correct the row, or "
+                "train on data that holds the label."
+            )
+        return self._ids(row), self._places[label]
+
+    def _ids(self, row: Mapping[str, Any]) -> list[int]:
+        text = row.get("text")
+        if not isinstance(text, str):
+            raise DataError(f"A row needs the column 'text' with a text in it; this one has {text!r} there.")
+        return self.tokenizer.encode(text)
+
+    def size(self, item: Item) -> int:
+        return len(item[0]) if self.config.longest is None else min(len(item[0]), self.config.longest)
+
+    def collate(self, items: Sequence[Item]) -> Batch:
+        """``ids`` ``(B, T)``, ``lengths`` ``(B,)`` and ``labels`` ``(B,)``; ``T`` is at least 1."""
+        batch = _padded([self._cut(ids) for ids, _ in items])
+        return {**batch, "labels": torch.tensor([label for _, label in items])}
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        """While training, the two ends of a text that is too long."""
+        longest = self.config.longest
+        if not self.training or longest is None or len(ids) <= longest:
+            return ids
+        return [*ids[: longest - longest // 2], *ids[-(longest // 2) :]]
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def initial_state(self, batch_size: int) -> State:
+        blank = wide(self.output.weight).new_zeros(batch_size, 1, self.encoder.output_size)
+        nothing = self.pooling.of(blank, torch.zeros(batch_size, dtype=torch.long, device=blank.device))
+        return self._whole(self.encoder.initial_state(batch_size), nothing)
+
+    def outputs(self, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
+        """Vectors ``(B, T, E)`` -> the model's outputs ``(B, T, O)`` and its state after them, under ``encoder.``.
+
+        A model that reads both ways starts each stretch afresh.
+        """
+        before = verbs.unprefixed(state, ROLE) if self.encoder.causal else self.encoder.initial_state(len(x))
+        y, after = self.encoder(x, before, lengths)
+        return y, verbs.prefixed(after, ROLE)
+
+    def read(self, x: Tensor, state: State, lengths: Tensor) -> State:
+        """Vectors ``(B, T, E)``, of which the first ``lengths`` ``(B,)`` count -> the pipeline state after them."""
+        y, after = self.outputs(x, state, lengths)
+        pooled = self.pooling.merge(verbs.unprefixed(state, POOL), self.pooling.of(y, lengths))
+        return after | verbs.prefixed(pooled, POOL)
+
+    def logits(self, state: State) -> Tensor:
+        """Of the text read so far: ``(B, C)``, at least float32."""
+        pooled = self.pooling.vector(verbs.unprefixed(state, POOL))
+        pooled = F.dropout(pooled, self.config.output_dropout, self.training)
+        return wide(self.output(pooled.to(self.output.weight.dtype)))
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """``(B, T)`` ids -> ``(B, T, E)``."""
+        x: Tensor = self.embedding(ids)
+        if self.training and self.config.token_dropout:
+            x = x * F.dropout(x.new_ones(*ids.shape, 1), self.config.token_dropout)
+        return F.dropout(x, self.config.embedding_dropout, self.training)
+
+    def _whole(self, encoder: State, pooled: State) -> State:
+        return verbs.prefixed(encoder, ROLE) | verbs.prefixed(pooled, POOL)
+
+    # --- training -----------------------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch, state: State | None = None) -> ClassifiedLoss:
+        """Cross-entropy of the labels in nats. Smoothing and class weights count while training only."""
+        ids, lengths, labels = batch["ids"], batch["lengths"], batch["labels"]
+        logits = self.logits(self.read(self.vectors(ids), self.initial_state(len(ids)), lengths))
+        weights, smoothing = None, 0.0
+        if self.training:
+            weights, smoothing = cast("Tensor | None", self._class_weights), self.config.label_smoothing
+            weights = None if weights is None else weights.to(logits.dtype)
+        total = F.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=smoothing)
+        return ClassifiedLoss(total, torch.tensor(len(ids), device=total.device), None, logits.detach())
+
+    def metrics(self) -> ClassificationMetrics:
+        return ClassificationMetrics(len(self.labels))
+
+    # --- prediction ---------------------------------------------------------------------------------------------
+
+    def predict(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> list[Result]:
+        """The class of each text, in order. Texts of like length are read together.
+
+        Raises:
+            DataError: an input is no text, or too long to be explained.
+            TokenizerError: a text cannot be expressed in the vocabulary.
+        """
+        assert isinstance(options, ClassificationOptions)
+        read = [self._ids(row) for row in inputs]
+        order = sorted(range(len(read)), key=lambda place: len(read[place]))
+        found: dict[int, Classification] = {}
+        for start in range(0, len(order), _TOGETHER):
+            places = order[start : start + _TOGETHER]
+            logits = self.logits(self.read_ids([read[place] for place in places]))
+            for place, row in zip(places, torch.softmax(logits.double(), 1).tolist(), strict=True):
+                found[place] = self._result(str(inputs[place]["text"]), read[place], row, options)
+        return [found[place] for place in range(len(read))]
+
+    def read_ids(self, texts: Sequence[list[int]]) -> State:
+        """The pipeline state after whole texts, read in pieces."""
+        state = self.initial_state(len(texts))
+        piece = CHUNK if self.encoder.causal else STRETCH
+        for start in range(0, max(map(len, texts), default=0), piece):
+            batch = _padded([ids[start : start + piece] for ids in texts], self.output.weight.device)
+            state = self.read(self.vectors(batch["ids"]), state, batch["lengths"])
+        return state
+
+    def _result(
+        self, text: str, ids: list[int], probabilities: Sequence[float], options: ClassificationOptions
+    ) -> Classification:
+        scores = dict(sorted(zip(self.labels, probabilities, strict=True), key=lambda one: -one[1]))
+        label = next(iter(scores))
+        if options.explain == "none":
+            return Classification(label, scores, text)
+        tokens = explain.pieces(self.tokenizer, ids)
+        contributions, base, running = None, None, None
+        if options.explain in ("gradients", "all"):
+            contributions, base = explain.integrated_gradients(self, ids, self._places[label])
+        if options.explain in ("running", "all"):
+            after = explain.running(self, ids)
+            running = {name: tuple(after[:, self._places[name]].tolist()) for name in scores}
+        return Classification(label, scores, text, tokens, contributions, base, running)
+
+
+def _padded(texts: Sequence[list[int]], device: torch.device | None = None) -> Batch:
+    """``ids`` ``(B, T)``, zero in the padding, and ``lengths`` ``(B,)``; ``T`` is at least 1."""
+    lengths = [len(ids) for ids in texts]
+    ids = torch.zeros(len(texts), max(1, *lengths), dtype=torch.long)
+    for place, one in enumerate(texts):
+        ids[place, : len(one)] = torch.tensor(one, dtype=torch.long)
+    return {"ids": ids.to(device), "lengths": torch.tensor(lengths, device=device)}
