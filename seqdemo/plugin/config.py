@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from seqdemo.errors import ConfigError
 
 from .records import Column
 
-__all__ = ["Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig", "build"]
+__all__ = [
+    "BeamOptions",
+    "Config",
+    "ModelConfig",
+    "Options",
+    "SamplingOptions",
+    "TaskConfig",
+    "TokenizerConfig",
+    "build",
+]
 
 S = TypeVar("S", bound="_Schema")
 
@@ -130,6 +139,66 @@ class SamplingOptions(Options):
     exact: Annotated[
         bool, Field(description="The same text whatever else is generated at the same time, bit for bit; slower.")
     ] = False
+
+
+class BeamOptions(SamplingOptions):
+    """Options of a head whose text is searched for rather than drawn: the likeliest one, by beam search.
+
+    With ``temperature`` above 0 tokens are drawn after all, one text, and the options of the search mean nothing.
+    """
+
+    temperature: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=100.0,
+            description="0 takes the likeliest text; above, tokens are drawn, logits divided by this.",
+            json_schema_extra={"usual": [0, 2]},
+        ),
+    ] = 0.0
+    alternatives: Annotated[
+        int, Field(ge=0, le=50, description="How many of the likeliest tokens to report at each position of a stream.")
+    ] = 0
+    beam_size: Annotated[
+        int, Field(ge=1, le=64, description="Texts pursued at the same time; 1 takes the likeliest token each time.")
+    ] = 1
+    n_best: Annotated[
+        int, Field(ge=1, le=64, description="How many of the texts found to give, of at most beam_size.")
+    ] = 1
+    length_penalty: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=5.0,
+            description="Log-probabilities are divided by ((5 + tokens) / 6) to this power "
+            "(Wu et al. 2016, eq. 14): 0 favours short texts.",
+            json_schema_extra={"usual": [0, 2]},
+        ),
+    ] = 1.0
+    coverage_penalty: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=5.0,
+            description="Weight of the penalty on source tokens that had little attention in all "
+            "(Wu et al. 2016, eq. 14).",
+            json_schema_extra={"usual": [0, 1]},
+        ),
+    ] = 0.0
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if self.n_best > self.beam_size:
+            raise ValueError(f"n_best = {self.n_best} texts need a beam_size of as many, which is {self.beam_size}")
+        if self.beam_size > 1 and self.drawing:
+            raise ValueError(f"{self.drawing} is for drawing tokens, beam_size for searching: leave one of them out")
+        return self
+
+    @property
+    def drawing(self) -> str:
+        """The first option that only drawing token by token can follow; empty where the text is searched for."""
+        plain = {"temperature": 0.0, "repetition_penalty": 1.0, "stop": ()}
+        return next((name for name, value in plain.items() if getattr(self, name) != value), "")
 
 
 def build(schema: type[S], values: Mapping[str, Any], what: str) -> S:

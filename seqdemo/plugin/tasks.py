@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from seqdemo.errors import PluginError
 
-from .config import Options, TaskConfig
+from .config import Options, SamplingOptions, TaskConfig
 from .events import Done, Token
 from .models import RecurrentModel, Trace
-from .results import Result
+from .results import Hypothesis, Result
 from .state import State
 from .tokenizer import Tokenizer
 
@@ -35,7 +35,10 @@ __all__ = [
 
 Batch = dict[str, Tensor]
 Context = dict[str, Tensor]
-"""What a head computed once from its input and only reads while decoding: batch-first, never part of a state."""
+"""What a head computed once from its input and only reads while decoding: batch-first, never part of a state.
+
+Rows of several inputs are read together: each entry is padded with zeros to the longest in every dimension but the
+first. So an entry must say how much of a row counts (``lengths``), and nothing may depend on what is beyond."""
 
 
 class ModelFactory(Protocol):
@@ -98,12 +101,24 @@ class TokenIO(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a decoding loop made of one input."""
+    """What a decoding loop made of one input.
+
+    Attributes:
+        prompt: the input's first column.
+        text: what was decoded.
+        tokens: one event for each token; a search has none.
+        done: why it ended and what it cost.
+        hypotheses: what a search found, the best first, which is ``text``; empty where tokens were drawn.
+        attention: ``(T, S)``, what ``TokenHead.attend`` gave for the tokens of ``text`` and the end token, if it
+            has one; None where nobody asked.
+    """
 
     prompt: str
     text: str
     tokens: tuple[Token, ...]
     done: Done
+    hypotheses: tuple[Hypothesis, ...] = ()
+    attention: Tensor | None = None
 
 
 class Metrics:
@@ -236,6 +251,18 @@ class TokenHead(TaskHead):
     def logits(self, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
         """Read ``ids`` ``(B, T)``: the logits after each of them, ``(B, T, V)`` float32, and the state at the end."""
         raise PluginError(f"{type(self).__name__} must define logits(ids, state, context).")
+
+    def attend(self, ids: Tensor, state: State, context: Context) -> Tensor | None:
+        """How much each position of the source is attended to after each of ``ids`` ``(B, T)``: ``(B, T, S)``.
+
+        Each row sums to 1 over what counts of the source. None where the head attends to nothing.
+        """
+        return None
+
+    def max_tokens(self, row: Mapping[str, Any], options: SamplingOptions) -> int:
+        """How many tokens may be decoded for an input; where it can be told from the input, fewer than the options
+        say."""
+        return options.max_tokens
 
     def result(self, decoded: Decoded) -> Result:
         """The typed result of a finished decoding loop."""
