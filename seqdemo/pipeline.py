@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -22,8 +23,8 @@ from .scoring import Score, score
 
 __all__ = ["Pipeline", "count_parameters", "load", "pipeline"]
 
-_PREDICTED = 8
-"""Inputs of one turn."""
+_PREDICTED = 64
+"""Inputs that are taken from an iterator at a time."""
 
 
 class Pipeline:
@@ -190,6 +191,15 @@ class Pipeline:
             path, self._token_head(), fingerprint=self.fingerprint, device=self._device, rebuild=rebuild
         )
 
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        """``predict``, in the shape of its input: a result for one input, a list for a list, and for an iterator an
+        iterator that reads on as results are taken from it.
+        """
+        if not isinstance(inputs, Iterator):
+            return self.predict(inputs, **options)
+        groups = iter(lambda: list(islice(inputs, _PREDICTED)), [])
+        return (result for group in groups for result in self.predict(group, **options))
+
     def predict(self, inputs: Any, **options: Any) -> Any:
         """A typed result for an input (or a list for a list): a text, or a mapping of the task's columns."""
         if isinstance(self.head, TokenHead):
@@ -199,9 +209,8 @@ class Pipeline:
         column = self.head.config.columns[0].name
         rows = [one if isinstance(one, Mapping) else {column: one} for one in _listed(inputs)]
         chosen = build(self.head.config.options, options, f"task {self.task!r}")
-        parts = [rows[start : start + _PREDICTED] for start in range(0, len(rows), _PREDICTED)]
-        made = engine(self._device).each(lambda part: self.head.predict(part, chosen), parts)
-        results: list[Result] = [result for part in made for result in part]
+        made = engine(self._device).work(self.head.predicting(rows, chosen))
+        results: list[Result] = [result for result in made if result is not None]
         return results[0] if isinstance(inputs, str | Mapping) else results
 
     # --- measuring ----------------------------------------------------------------------------------------------

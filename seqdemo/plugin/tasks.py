@@ -5,7 +5,7 @@ Shape letters: ``B`` batch, ``T`` time, ``V`` vocabulary, ``E`` embedding, ``O``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -204,6 +204,13 @@ class TaskHead(nn.Module):
     def predict(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> list[Result]:
         """One typed result for each input. Heads that emit tokens leave this to the decoding loops."""
         raise PluginError(f"{type(self).__name__} must define predict(inputs, options).")
+
+    def predicting(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> Iterator[Result | None]:
+        """``predict`` in pieces, between which others get their turns: the results in order, among them None after each
+        piece of work that led to none. A piece is to take at most some 50 ms; here it is eight inputs.
+        """
+        for start in range(0, len(inputs), 8):
+            yield from self.predict(inputs[start : start + 8], options)
 
 
 class TokenHead(TaskHead):

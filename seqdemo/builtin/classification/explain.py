@@ -5,10 +5,11 @@ Shape letters: ``T`` tokens, ``E`` embedding, ``C`` classes, ``N`` points of a q
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from seqdemo.errors import DataError
 from seqdemo.plugin import Tokenizer
 from seqdemo.plugin import state as verbs
 
-from .pooling import prefixes
+from .pooling import POOL, prefixes
 
 if TYPE_CHECKING:
     from .head import ClassificationHead
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_BOTH_WAYS", "LONGEST_GRADIENTS", "TOLERANCE", "integrated_gradients", "pieces", "running"]
 
 LONGEST_GRADIENTS = 2048
-"""Tokens of a text whose contributions can be computed: every step of the reading is kept."""
+"""Tokens of a text whose contributions can be computed: each pass keeps every step of the reading."""
 LONGEST_BOTH_WAYS = 512
 """Tokens of a text whose every prefix is read anew, where the model reads both ways."""
 TOLERANCE = 0.01
 """How far contributions and base may miss the log-odds: this, or this share of what is explained."""
 _POINTS = (16, 32, 64, 128, 256)
-_AT_ONCE = 8192
+_AT_ONCE = 2048
 """Tokens read in one pass."""
 _CHUNK = 256
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
@@ -44,8 +47,8 @@ def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def running(head: ClassificationHead, ids: Sequence[int]) -> Tensor:
-    """Probabilities after each token, ``(T, C)`` float64 on the CPU.
+def running(head: ClassificationHead, ids: Sequence[int]) -> Generator[None, None, Tensor]:
+    """Probabilities after each token, ``(T, C)`` float64 on the CPU; gives way between pieces of work.
 
     A causal model reads the text once. One that reads both ways reads every prefix anew.
 
@@ -53,25 +56,30 @@ def running(head: ClassificationHead, ids: Sequence[int]) -> Tensor:
         DataError: the text is too long for reading every prefix.
     """
     found = [torch.zeros(0, len(head.labels), dtype=torch.float64)]
-    if not head.encoder.causal:
-        if len(ids) > LONGEST_BOTH_WAYS:
-            raise DataError(
-                f"The text is {len(ids):,} tokens. This model reads both ways, so the running prediction reads every "
-                f"prefix anew: at most {LONGEST_BOTH_WAYS:,} tokens. Shorten the text, or train a causal model "
-                "(bidirectional = false)."
-            )
-        every = [list(ids[:end]) for end in range(1, len(ids) + 1)]
-        rows = max(1, _AT_ONCE // max(len(ids), 1))
-        groups = (every[start : start + rows] for start in range(0, len(every), rows))
-        return torch.cat([*found, *(_probabilities(head.logits(head.read_ids(group))) for group in groups)])
-    device = head.output.weight.device
-    state = head.initial_state(1)
-    for start in range(0, len(ids), _CHUNK):
-        chunk = torch.tensor([list(ids[start : start + _CHUNK])], device=device)
-        y, after = head.outputs(head.vectors(chunk), state, torch.tensor([chunk.shape[1]], device=device))
-        summaries = verbs.prefixed(prefixes(head.pooling, y[0], verbs.unprefixed(state, "head.pool")), "head.pool")
-        found.append(_probabilities(head.logits(summaries)))
-        state = after | {name: tensor[-1:] for name, tensor in summaries.items()}
+    if head.encoder.causal:
+        device = head.output.weight.device
+        state = head.initial_state(1)
+        for start in range(0, len(ids), _CHUNK):
+            chunk = torch.tensor([list(ids[start : start + _CHUNK])], device=device)
+            y, after = head.outputs(head.vectors(chunk), state, torch.tensor([chunk.shape[1]], device=device))
+            summaries = prefixes(head.pooling, y[0], verbs.unprefixed(state, POOL))
+            each = verbs.prefixed(summaries, POOL)
+            found.append(_probabilities(head.logits(each)))
+            state = after | {name: tensor[-1:] for name, tensor in each.items()}
+            yield
+        return torch.cat(found)
+    if len(ids) > LONGEST_BOTH_WAYS:
+        raise DataError(
+            f"The text is {len(ids):,} tokens. This model reads both ways, so the running prediction reads every "
+            f"prefix anew: at most {LONGEST_BOTH_WAYS:,} tokens. Shorten the text, or train a causal model "
+            "(bidirectional = false)."
+        )
+    rows = max(1, _AT_ONCE // max(len(ids), 1))
+    for start in range(0, len(ids), rows):
+        group = [list(ids[: end + 1]) for end in range(start, min(start + rows, len(ids)))]
+        *_, state = head.reading(group)
+        found.append(_probabilities(head.logits(state)))
+        yield
     return torch.cat(found)
 
 
@@ -79,13 +87,15 @@ def _probabilities(logits: Tensor) -> Tensor:
     return torch.softmax(logits.detach().double(), 1).cpu()
 
 
-def integrated_gradients(head: ClassificationHead, ids: Sequence[int], label: int) -> tuple[tuple[float, ...], float]:
+def integrated_gradients(
+    head: ClassificationHead, ids: Sequence[int], label: int
+) -> Generator[None, None, tuple[tuple[float, ...], float]]:
     """What each token contributed to the log-odds ``ln p / (1 - p)`` of a label (Sundararajan et al. 2017).
 
     Token vectors ``x`` ``(T, E)`` are faded in from zero: of the log-odds ``F``, token ``t`` contributed
-    ``sum_e x_te int_0^1 dF(a x)/dx_te da``.
-    The integral is a Gauss-Legendre sum of 16 points, and of twice as many until contributions and base add up to the
-    log-odds to within 0.01, or 1 % of what is to be explained where that is more; 256 points are the last.
+    ``sum_e x_te int_0^1 dF(a x)/dx_te da``. The integral is a Gauss-Legendre sum of 16 points, and of twice as many
+    until contributions and base add up to the log-odds to within 0.01, or 1 % of what is to be explained where that is
+    more; 256 points are the last. Gives way between pieces of work.
 
     Returns:
         the contributions, and the base: the log-odds where every vector is zero.
@@ -93,45 +103,55 @@ def integrated_gradients(head: ClassificationHead, ids: Sequence[int], label: in
     Raises:
         DataError: the text is too long.
     """
+    if not ids:
+        return (), _log_odds(head.logits(head.initial_state(1)), label).item()
     if len(ids) > LONGEST_GRADIENTS:
         raise DataError(
             f"The text is {len(ids):,} tokens. Contributions keep every step of the reading: at most "
             f"{LONGEST_GRADIENTS:,} tokens. Shorten the text, or use explain = 'running' or 'none'."
         )
-    with torch.inference_mode(False), torch.no_grad():
-        # Made outside inference mode, in which the engine works, so that it can be differentiated.
-        tokens = torch.tensor([list(ids)], dtype=torch.long, device=head.output.weight.device)
-        if not ids:
-            return (), _log_odds(head.logits(head.initial_state(1)), label).item()
-        x = head.vectors(tokens)[0]
-        base, whole = _log_odds_at(head, x, torch.tensor([0.0, 1.0], device=x.device), label).tolist()
-        found = x.new_zeros(len(ids))
-        for points in _POINTS:
-            found = _integral(head, x, points, label)
-            if abs(base + found.sum().item() - whole) <= max(TOLERANCE, TOLERANCE * abs(whole - base)):
-                break
+    base, whole = _ends(head, ids, label)
+    found = torch.zeros(len(ids))
+    for points in _POINTS:
+        nodes, weights = np.polynomial.legendre.leggauss(points)
+        found = torch.zeros(len(ids), dtype=torch.float64)
+        rows = max(1, _AT_ONCE // len(ids))
+        for start in range(0, points, rows):
+            some = slice(start, start + rows)
+            found += _share(head, ids, (nodes[some] + 1) / 2, weights[some] / 2, label)
+            yield
+        if abs(base + found.sum().item() - whole) <= max(TOLERANCE, TOLERANCE * abs(whole - base)):
+            break
     return tuple(found.tolist()), base
 
 
-def _integral(head: ClassificationHead, x: Tensor, points: int, label: int) -> Tensor:
-    """Contributions ``(T,)`` by a sum over ``points`` places on the way."""
-    nodes, weights = np.polynomial.legendre.leggauss(points)
-    places = torch.tensor((nodes + 1) / 2, dtype=x.dtype, device=x.device)
-    shares = torch.tensor(weights / 2, dtype=x.dtype, device=x.device)
-    total = x.new_zeros(len(x))
-    rows = max(1, _AT_ONCE // len(x))
-    for start in range(0, points, rows):
-        some = slice(start, start + rows)
+# The engine works in inference mode, whose tensors cannot be differentiated: everything here is made outside it.
+
+
+def _vectors(head: ClassificationHead, ids: Sequence[int]) -> Tensor:
+    """``(T, E)``."""
+    return head.vectors(torch.tensor([list(ids)], device=head.output.weight.device))[0]
+
+
+def _ends(head: ClassificationHead, ids: Sequence[int], label: int) -> tuple[float, float]:
+    """The log-odds where every vector is zero, and those of the text."""
+    with torch.inference_mode(False), torch.no_grad():
+        x = _vectors(head, ids)
+        base, whole = _log_odds(_logits(head, torch.stack([torch.zeros_like(x), x])), label).tolist()
+    return base, whole
+
+
+def _share(head: ClassificationHead, ids: Sequence[int], places: FloatArray, weights: FloatArray, label: int) -> Tensor:
+    """What some points of the way add to the contributions: ``(T,)`` float64 on the CPU."""
+    with torch.inference_mode(False), torch.no_grad():
+        x = _vectors(head, ids)
+        faded = torch.as_tensor(places, device=x.device).to(x.dtype)[:, None, None] * x  # (N, T, E)
         with torch.enable_grad():
-            path = (places[some, None, None] * x).requires_grad_()  # (N, T, E)
+            path = faded.requires_grad_()
             odds = _log_odds(_logits(head, path), label)
             (gradient,) = torch.autograd.grad(odds.sum(), path)
-        total += torch.einsum("n,nte,te->t", shares[some], gradient, x)
-    return total
-
-
-def _log_odds_at(head: ClassificationHead, x: Tensor, places: Tensor, label: int) -> Tensor:
-    return _log_odds(_logits(head, places[:, None, None] * x), label)
+        shares = torch.as_tensor(weights, device=x.device)
+        return torch.einsum("n,nte,te->t", shares, gradient.double(), x.double()).cpu()
 
 
 def _logits(head: ClassificationHead, vectors: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ vector, ``C`` classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,18 +30,19 @@ from . import explain
 from .config import ClassificationConfig, ClassificationOptions
 from .labels import label_text
 from .metrics import ClassificationMetrics, ClassifiedLoss
-from .pooling import make_pooling, wide
+from .pooling import POOL, make_pooling, wide
 
-__all__ = ["CHUNK", "STRETCH", "ClassificationHead"]
+__all__ = ["PIECE", "STRETCH", "ClassificationHead", "last"]
 
 ROLE = "encoder"
-POOL = "head.pool"
-CHUNK = 512
-"""Tokens read at a time by a causal model; it does not change the result."""
-STRETCH = 4096
-"""Tokens that a model which reads both ways reads in one piece."""
+PIECE = 2048
+"""Tokens read at a time, all texts together; it does not change the result."""
+STRETCH = 2048
+"""Tokens of a text that a model which reads both ways reads in one piece."""
 _TOGETHER = 32
 """Texts read together."""
+
+T = TypeVar("T")
 
 Item = tuple[list[int], int]
 """A text's token ids and the place of its label."""
@@ -52,7 +53,7 @@ class ClassificationHead(TaskHead):
 
     The pipeline state is the model's under ``encoder.`` and the summary of its outputs so far under ``head.pool.``; its
     size does not depend on how much was read. A causal model reads a text of any length in the same memory. One that
-    reads both ways reads a text of more than 4,096 tokens in stretches of that many, each from the initial state, and
+    reads both ways reads a text of more than 2,048 tokens in stretches of that many, each from the initial state, and
     pools over all of them. An empty text has the distribution of the initial state.
     """
 
@@ -176,41 +177,67 @@ class ClassificationHead(TaskHead):
             DataError: an input is no text, or too long to be explained.
             TokenizerError: a text cannot be expressed in the vocabulary.
         """
-        assert isinstance(options, ClassificationOptions)
-        read = [self._ids(row) for row in inputs]
-        order = sorted(range(len(read)), key=lambda place: len(read[place]))
-        found: dict[int, Classification] = {}
-        for start in range(0, len(order), _TOGETHER):
-            places = order[start : start + _TOGETHER]
-            logits = self.logits(self.read_ids([read[place] for place in places]))
-            for place, row in zip(places, torch.softmax(logits.double(), 1).tolist(), strict=True):
-                found[place] = self._result(str(inputs[place]["text"]), read[place], row, options)
-        return [found[place] for place in range(len(read))]
+        return [result for result in self.predicting(inputs, options) if result is not None]
 
-    def read_ids(self, texts: Sequence[list[int]]) -> State:
-        """The pipeline state after whole texts, read in pieces."""
+    def predicting(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> Iterator[Result | None]:
+        assert isinstance(options, ClassificationOptions)
+        read: list[list[int]] = []
+        for row in inputs:
+            read.append(self._ids(row))
+            yield None
+        found: dict[int, Classification] = {}
+        for places in _groups([len(ids) for ids in read]):
+            state = yield from last(self.reading([read[place] for place in places]))
+            probabilities = torch.softmax(self.logits(state).double(), 1).tolist()
+            for place, row in zip(places, probabilities, strict=True):
+                text = str(inputs[place]["text"])
+                found[place] = yield from self._result(text, read[place], row, options.explain)
+        yield from (found[place] for place in range(len(read)))
+
+    def reading(self, texts: Sequence[list[int]]) -> Iterator[State]:
+        """The pipeline state after each piece of texts that are read together; the last one is that after all."""
         state = self.initial_state(len(texts))
-        piece = CHUNK if self.encoder.causal else STRETCH
-        for start in range(0, max(map(len, texts), default=0), piece):
+        yield state
+        piece = max(1, PIECE // len(texts)) if self.encoder.causal else STRETCH
+        for start in range(0, max(map(len, texts)), piece):
             batch = _padded([ids[start : start + piece] for ids in texts], self.output.weight.device)
             state = self.read(self.vectors(batch["ids"]), state, batch["lengths"])
-        return state
+            yield state
 
     def _result(
-        self, text: str, ids: list[int], probabilities: Sequence[float], options: ClassificationOptions
-    ) -> Classification:
+        self, text: str, ids: list[int], probabilities: Sequence[float], wanted: str
+    ) -> Generator[None, None, Classification]:
         scores = dict(sorted(zip(self.labels, probabilities, strict=True), key=lambda one: -one[1]))
         label = next(iter(scores))
-        if options.explain == "none":
+        if wanted == "none":
             return Classification(label, scores, text)
-        tokens = explain.pieces(self.tokenizer, ids)
         contributions, base, running = None, None, None
-        if options.explain in ("gradients", "all"):
-            contributions, base = explain.integrated_gradients(self, ids, self._places[label])
-        if options.explain in ("running", "all"):
-            after = explain.running(self, ids)
+        if wanted in ("gradients", "all"):
+            contributions, base = yield from explain.integrated_gradients(self, ids, self._places[label])
+        if wanted in ("running", "all"):
+            after = yield from explain.running(self, ids)
             running = {name: tuple(after[:, self._places[name]].tolist()) for name in scores}
-        return Classification(label, scores, text, tokens, contributions, base, running)
+        return Classification(label, scores, text, explain.pieces(self.tokenizer, ids), contributions, base, running)
+
+
+def last(pieces: Iterator[T]) -> Generator[None, None, T]:
+    """Go through pieces of work, giving way after each; returns the last one."""
+    for piece in pieces:  # noqa: B007 - the last one is wanted
+        yield
+    return piece
+
+
+def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of texts to be read together: of like length, at most 32, in all at most ``PIECE`` tokens where it can
+    be."""
+    group: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and (len(group) == _TOGETHER or lengths[place] * (len(group) + 1) > PIECE):
+            yield group
+            group = []
+        group.append(place)
+    if group:
+        yield group
 
 
 def _padded(texts: Sequence[list[int]], device: torch.device | None = None) -> Batch:

@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from seqdemo.plugin import State, sequence
 from seqdemo.plugin import state as verbs
 
-__all__ = ["Pooling", "Several", "make_pooling", "prefixes"]
+__all__ = ["POOL", "Pooling", "Several", "make_pooling", "prefixes", "wide"]
+
+POOL = "head.pool"
+"""What the entries of a summary are prefixed by in a pipeline state."""
 
 
 class Pooling(nn.Module):
