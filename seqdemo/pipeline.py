@@ -11,12 +11,12 @@ from typing import Any, cast, overload
 import torch
 
 from . import checkpoint
-from .decoding import Request, Session, Stepping, Stream, check_precision, engine, stepping
+from .decoding import Request, Session, Stepping, Stream, check_precision, engine, search, stepping
 from .devices import resolve_device, resolve_dtype
-from .errors import BusyError, ConfigError
+from .errors import BusyError, ConfigError, DataError
 from .manifest import Manifest
 from .parts import Parts, assemble, by_role, spec, train_tokenizer
-from .plugin import Generation, Result, SamplingOptions, TaskHead, TokenHead, Tokenizer
+from .plugin import BeamOptions, Generation, Result, SamplingOptions, TaskHead, TokenHead, Tokenizer
 from .plugin import state as verbs
 from .plugin.config import build
 from .scoring import Score, score
@@ -135,12 +135,17 @@ class Pipeline:
         """Continue a prompt, event by event: ``Prefill`` …, ``Token`` …, ``Done``. Closing it stops it.
 
         Raises:
-            ConfigError: an option is not accepted.
+            ConfigError: an option is not accepted, or asks for a search.
             TokenizerError: the prompt cannot be expressed in the model's vocabulary.
         """
         head = self._token_head()
         chosen = self.options(options)
-        row = {"text": prompt}
+        if isinstance(chosen, BeamOptions) and chosen.beam_size > 1:
+            raise ConfigError(
+                f"With beam_size = {chosen.beam_size} no token is certain before the end, so there is no stream. Set "
+                "beam_size = 1, or use predict."
+            )
+        row = {self._column: prompt}
         request = Request(head=head, ids=head.prompt(row), options=chosen, row=row)
         return engine(self._device).submit(request)
 
@@ -157,6 +162,10 @@ class Pipeline:
         if isinstance(prompt, str):
             return self.generate([prompt], **options)[0]
         head = self._token_head()
+        chosen = self.options(options)
+        if isinstance(chosen, BeamOptions) and not chosen.drawing:
+            searched = search(head, [{self._column: one} for one in prompt], chosen, self._device)
+            return [cast(Generation, head.result(decoded)) for decoded in searched]
         found: list[Generation] = []
         running: deque[Stream] = deque()
         for one in prompt:
@@ -203,30 +212,45 @@ class Pipeline:
     def predict(self, inputs: Any, **options: Any) -> Any:
         """A typed result for an input (or a list for a list): a text, or a mapping of the task's columns."""
         if isinstance(self.head, TokenHead):
-            texts = inputs if isinstance(inputs, str) else [_text(one) for one in _listed(inputs)]
+            texts = inputs if isinstance(inputs, str) else [self._text(one) for one in _listed(inputs)]
             found = self.generate(texts, **options)
             return found[0] if isinstance(inputs, Mapping) and isinstance(found, list) else found
-        column = self.head.config.columns[0].name
-        rows = [one if isinstance(one, Mapping) else {column: one} for one in _listed(inputs)]
+        rows = [one if isinstance(one, Mapping) else {self._column: one} for one in _listed(inputs)]
         chosen = build(self.head.config.options, options, f"task {self.task!r}")
         made = engine(self._device).work(self.head.predicting(rows, chosen))
         results: list[Result] = [result for result in made if result is not None]
         return results[0] if isinstance(inputs, str | Mapping) else results
 
+    @property
+    def _column(self) -> str:
+        """What a bare input is called in the task's data."""
+        return self.head.config.columns[0].name
+
+    def _text(self, row: Any) -> str:
+        if not isinstance(row, Mapping):
+            return str(row)
+        if self._column not in row:
+            raise DataError(f"An input needs {self._column!r}; this one has: {', '.join(map(str, row)) or 'nothing'}.")
+        return str(row[self._column])
+
     # --- measuring ----------------------------------------------------------------------------------------------
 
-    def score(self, text: str) -> Score:
+    def score(self, text: str, **given: Any) -> Score:
         """How probable the model finds each token of a text, read after the token that starts one.
+
+        Args:
+            given: by column, the input that the text is an answer to (``source="…"`` of a translation).
 
         Raises:
             TokenizerError: the text is empty or cannot be expressed in the model's vocabulary.
+            DataError: the task needs an input.
         """
-        return score(self._token_head(), text, self._device)
+        return score(self._token_head(), text, self._device, given)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of one conversation's state, whatever its length."""
-        return verbs.nbytes(engine(self._device).run(lambda: self._token_head().start([{"text": ""}])[1]))
+        return verbs.nbytes(engine(self._device).run(lambda: self._token_head().start([{self._column: ""}])[1]))
 
     def evaluate(self, data: str | Path | Sequence[str | Path], **options: Any) -> dict[str, float]:
         """The task's metrics on data files; see :func:`seqdemo.evaluate`."""
@@ -261,10 +285,6 @@ class Pipeline:
 
 def _listed(inputs: Any) -> list[Any]:
     return [inputs] if isinstance(inputs, str | Mapping) else list(inputs)
-
-
-def _text(row: Any) -> str:
-    return str(row["text"]) if isinstance(row, Mapping) else str(row)
 
 
 def load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,11 +55,15 @@ class Score:
         return -sum(self.logprobs) / math.log(2) / max(len(self.text.encode()), 1)
 
 
-def score(head: TokenHead, text: str, device: torch.device) -> Score:
+def score(head: TokenHead, text: str, device: torch.device, given: Mapping[str, Any]) -> Score:
     """How probable the head finds each token of a text, read after the token that starts one.
+
+    Args:
+        given: by column, the input that the text is an answer to.
 
     Raises:
         TokenizerError: the text is empty or cannot be expressed in the head's vocabulary.
+        DataError: the head needs an input.
     """
     tokenizer = head.output_tokenizer
     ids = tokenizer.encode(text)
@@ -71,9 +75,10 @@ def score(head: TokenHead, text: str, device: torch.device) -> Score:
         return torch.tensor([list(some)], dtype=torch.long, device=device)
 
     logprobs: list[float] = []
-    context, state = run(lambda: head.start([{"text": ""}]))
+    row = {"text": "", **given}
+    context, state = run(lambda: head.start([row]))
     # The distribution of a chunk's first token comes with the state before it.
-    begun = run(lambda: head.next(tensor(head.prompt({"text": ""})), state, context))
+    begun = run(lambda: head.next(tensor(head.prompt(row)), state, context))
     first, state = begun.logits, begun.state
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]

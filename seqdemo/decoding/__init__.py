@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .beam import search
 from .cache import SnapshotCache
 from .engine import Engine, engine
 from .generation import CHUNK, Request, chunk_size
@@ -44,6 +45,7 @@ __all__ = [
     "fresh_seed",
     "open_stepper",
     "rule",
+    "search",
     "stepping",
     "token_text",
     "uniform",

@@ -24,6 +24,7 @@ __all__ = [
     "Batch",
     "Context",
     "Decoded",
+    "Judged",
     "LossOutput",
     "Metrics",
     "ModelFactory",
@@ -60,6 +61,18 @@ class LossOutput:
     sum: Tensor
     count: Tensor
     state: State | None
+
+
+class Judged(NamedTuple):
+    """What predictions were found to be worth.
+
+    Attributes:
+        metrics: values by name.
+        notes: how they were computed, a line each.
+    """
+
+    metrics: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 class StepOutput(NamedTuple):
@@ -200,6 +213,11 @@ class TaskHead(nn.Module):
     def metrics(self) -> Metrics:
         """A fresh counter."""
         return Metrics()
+
+    def judge(self, rows: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> Judged:
+        """Compare predictions with the rows they were made for, targets included; what the loss already tells is no
+        part of it."""
+        return Judged({})
 
     def predict(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> list[Result]:
         """One typed result for each input. Heads that emit tokens leave this to the decoding loops."""

@@ -1,0 +1,342 @@
+"""Beam search over many inputs at once: the likeliest texts, rather than drawn ones.
+
+``K`` hypotheses are pursued for each input. In each step the ``K`` likeliest of all continuations are kept; one that
+ends is put aside and its place stays empty (Sutskever et al. 2014, 3.2), so a beam of 1 is greedy decoding. What was
+put aside is ranked by Wu et al. 2016, eq. 14: ``log P / lp + cp``.
+
+``B`` inputs, ``n`` rows (hypotheses of all inputs that go on, those of one input together, the likeliest first), ``V``
+vocabulary, ``T`` tokens so far, ``S`` source length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqdemo.errors import ConfigError
+from seqdemo.plugin import BeamOptions, Context, Decoded, Done, Hypothesis, State, TokenHead, Usage
+from seqdemo.plugin import state as verbs
+
+from .contexts import join
+from .engine import engine
+from .generation import Reason
+from .sampling import no_choice, not_numbers
+
+__all__ = ["length_penalty", "search"]
+
+_INPUTS = 64
+"""Inputs that are searched for together, at most."""
+
+_READS = 1_200_000_000
+"""Weights read in some 50 ms where many rows share each of them."""
+
+_STARTED = 1024
+"""Tokens that inputs begun in one turn may write together; how much they read goes with it."""
+
+_UNSEEN = 1e-9
+"""Attention below this counts as this much."""
+
+Row = Mapping[str, Any]
+
+
+def search(head: TokenHead, rows: Sequence[Row], options: BeamOptions, device: torch.device) -> list[Decoded]:
+    """The best texts for each input, in the order of the inputs. Others may use the engine in between.
+
+    Inputs of like length are searched for together, which changes no text but for rounding; with ``exact`` each is
+    searched for alone.
+
+    Raises:
+        ConfigError: a coverage penalty, and the head attends to nothing.
+        DataError, TokenizerError: an input cannot be read.
+        PluginError: the head gives no probabilities.
+    """
+    limits = [head.max_tokens(row, options) for row in rows]
+    deadline = inf if options.timeout is None else perf_counter() + options.timeout
+    order = sorted((place for place in range(len(rows)) if limits[place] > 0), key=limits.__getitem__)
+    together = 1 if options.exact else _together(head, options.beam_size)
+    found = [_nothing(head, row) for row in rows]
+
+    def pieces() -> Iterator[None]:
+        for start in range(0, len(order), together):
+            places = order[start : start + together]
+            one = _Search(head, [rows[p] for p in places], [limits[p] for p in places], options, deadline)
+            yield from one.turns()
+            for place, decoded in zip(places, one.decoded, strict=True):
+                found[place] = decoded
+
+    engine(device).work(pieces())
+    return found
+
+
+def length_penalty(tokens: int, power: float) -> float:
+    """``lp(Y)`` of Wu et al. 2016, eq. 14, of a text of so many tokens, the end token included."""
+    return float(((5 + tokens) / 6) ** power)
+
+
+def _together(head: TokenHead, beam: int) -> int:
+    """Inputs of one search; it follows from the number of weights alone, so that the clock changes no text."""
+    rows = _READS // max(sum(parameter.numel() for parameter in head.parameters()), 1)
+    return max(min(rows // beam, _INPUTS), 1)
+
+
+def _nothing(head: TokenHead, row: Row) -> Decoded:
+    return Decoded(str(row[head.config.columns[0].name]), "", (), Done("length", Usage(0, 0, 0.0, 0.0, 0)))
+
+
+class _Rows(NamedTuple):
+    """Hypotheses that go on.
+
+    Attributes:
+        owner: ``(n,)``, the input of each, ascending.
+        logprob: ``(n,)`` float64, of all its tokens.
+        ids: ``(n, T)``.
+        state: after all of them.
+        context: of its input.
+        logits: ``(n, V)`` float32, of the next token.
+    """
+
+    owner: Tensor
+    logprob: Tensor
+    ids: Tensor
+    state: State
+    context: Context
+    logits: Tensor
+
+
+class _Grown(NamedTuple):
+    """Continuations that were kept, ``m`` of them in the order of :class:`_Rows`.
+
+    Attributes:
+        owner: ``(m,)``, the input of each.
+        parent: ``(m,)``, the row each goes on from.
+        token: ``(m,)``.
+        logprob: ``(m,)`` float64.
+    """
+
+    owner: Tensor
+    parent: Tensor
+    token: Tensor
+    logprob: Tensor
+
+
+@dataclass(slots=True)
+class _Input:
+    """What is known of an input.
+
+    Attributes:
+        limit: tokens at most.
+        places: hypotheses that may go on.
+        found: what was put aside.
+    """
+
+    limit: int
+    places: int
+    found: list[Hypothesis]
+
+    def settled(self, best: float, options: BeamOptions) -> bool:
+        """Whether no row of a log-probability of at most ``best`` can become one of the ``n_best``.
+
+        Log-probabilities only fall, ``lp`` is largest at the limit, and ``cp`` is never above 0: so nothing that goes
+        on can score more than ``best / lp(limit)``.
+        """
+        complete = [one for one in self.ranked() if one.complete]
+        if len(complete) < options.n_best:
+            return False
+        return best / length_penalty(self.limit, options.length_penalty) <= complete[options.n_best - 1].score
+
+    def ranked(self) -> list[Hypothesis]:
+        """What was put aside, the best first; what did not end comes after what did. Of hypotheses that spell one text
+        in different tokens only the best counts."""
+        best: dict[str, Hypothesis] = {}
+        for one in sorted(self.found, key=lambda each: (each.complete, each.score), reverse=True):
+            best.setdefault(one.text, one)
+        return list(best.values())
+
+
+class _Search:
+    """One search.
+
+    Args:
+        rows: the inputs.
+        limits: tokens at most of each, at least 1.
+        deadline: when to give what there is, by ``perf_counter``.
+
+    Attributes:
+        decoded: the results, once :meth:`turns` is exhausted.
+    """
+
+    def __init__(
+        self, head: TokenHead, rows: Sequence[Row], limits: Sequence[int], options: BeamOptions, deadline: float
+    ) -> None:
+        self.decoded: list[Decoded] = []
+        self._head, self._given, self._options, self._deadline = head, rows, options, deadline
+        self._inputs = [_Input(limit, options.beam_size, []) for limit in limits]
+        self._late = False
+        self._device = next(head.parameters()).device
+        self._forbidden = self._tensor(sorted(head.forbidden_ids))
+        self._ends = self._tensor(sorted(head.end_ids))
+        self._prompts = [head.prompt(row) for row in rows]
+        self._base: tuple[State, Context] = {}, {}
+
+    def turns(self) -> Iterator[None]:
+        """Do everything, a bounded piece between two items."""
+        began = perf_counter()
+        begun: list[tuple[Context, State]] = []
+        step = max(_STARTED // max(one.limit for one in self._inputs), 1)
+        for start in range(0, len(self._given), step):
+            begun.append(self._head.start(self._given[start : start + step]))
+            yield
+        self._base = verbs.concat([state for _, state in begun]), join([context for context, _ in begun])
+        rows: _Rows | None = self._first()
+        ready = perf_counter()
+        while rows is not None:
+            yield
+            rows = self._step(rows)
+        attention = self._attention()
+        self._finish(attention, ready - began, perf_counter() - ready)
+
+    # --- steps --------------------------------------------------------------------------------------------------
+
+    def _first(self) -> _Rows:
+        """Every input's prompt, read."""
+        state, context = self._base
+        count = len(self._given)
+        lengths = {len(prompt) for prompt in self._prompts}
+        ragged = None if len(lengths) == 1 else self._tensor([len(prompt) for prompt in self._prompts])
+        out = self._head.next(self._padded(self._prompts), state, context, lengths=ragged)
+        owner = torch.arange(count, device=self._device)
+        blank = torch.zeros(count, dtype=torch.float64, device=self._device)
+        return _Rows(owner, blank, owner.new_zeros(count, 0), out.state, context, out.logits)
+
+    def _step(self, rows: _Rows) -> _Rows | None:
+        """One more token for every row; None when no row is left."""
+        grown = self._grow(rows)
+        tokens = rows.ids.shape[1] + 1
+        self._late = perf_counter() >= self._deadline
+        limits = self._tensor([one.limit for one in self._inputs])
+        ended = torch.isin(grown.token, self._ends)
+        leaving = ended | (limits[grown.owner] <= tokens) | self._late
+        if bool(leaving.any()):
+            self._put_aside(rows, grown, leaving, ended)
+        staying = ~leaving & ~self._settled(grown, leaving)[grown.owner]
+        if not bool(staying.any()):
+            return None
+        owner, parent, token = grown.owner[staying], grown.parent[staying], grown.token[staying]
+        ids = torch.cat([rows.ids[parent], token.unsqueeze(1)], 1)
+        same = torch.equal(owner, rows.owner)
+        context = rows.context if same else verbs.select(self._base[1], owner)
+        out = self._head.next(token.unsqueeze(1), verbs.select(rows.state, parent), context)
+        return _Rows(owner, grown.logprob[staying], ids, out.state, context, out.logits)
+
+    def _grow(self, rows: _Rows) -> _Grown:
+        """The likeliest continuations of each input, as many as it has places."""
+        beam, count = self._options.beam_size, len(self._inputs)
+        # Of the model's own distribution: what is forbidden is left out, and its probability given to nobody.
+        total = rows.logits.logsumexp(1)
+        if not bool(total.isfinite().all()):
+            raise not_numbers()
+        logits = rows.logits.index_fill(1, self._forbidden, -inf)
+        width = min(beam, logits.shape[1])
+        values, tokens = logits.topk(width)
+        steps = (values.double() - total.double().unsqueeze(1)).clamp(max=0.0)
+        # Rows of one input side by side: (B, K * width), -inf where there is no row.
+        first = torch.searchsorted(rows.owner, torch.arange(count, device=self._device))
+        slot = torch.arange(len(rows.owner), device=self._device) - first[rows.owner]
+        side = steps.new_full((count, beam, width), -inf)
+        side[rows.owner, slot] = rows.logprob.unsqueeze(1) + steps
+        best, cells = side.flatten(1).topk(beam)
+        places = self._tensor([one.places for one in self._inputs]).unsqueeze(1)
+        kept = (best > -inf) & (torch.arange(beam, device=self._device) < places)
+        owner, rank = kept.nonzero(as_tuple=True)
+        if not len(owner):
+            raise no_choice()
+        cell = cells[owner, rank]
+        parent = first[owner] + cell // width
+        return _Grown(owner, parent, tokens[parent, cell % width], best[owner, rank])
+
+    def _put_aside(self, rows: _Rows, grown: _Grown, leaving: Tensor, ended: Tensor) -> None:
+        """Keep the hypotheses that end here."""
+        ids = torch.cat([rows.ids[grown.parent[leaving]], grown.token[leaving].unsqueeze(1)], 1)
+        owners, logprobs = grown.owner[leaving], grown.logprob[leaving].tolist()
+        covered = self._covered(owners, ids)
+        penalty = length_penalty(ids.shape[1], self._options.length_penalty)
+        decode = self._head.output_tokenizer.decode
+        for owner, whole, logprob, complete, cover in zip(
+            owners.tolist(), ids.tolist(), logprobs, ended[leaving].tolist(), covered, strict=True
+        ):
+            own = whole[:-1] if complete else whole
+            score = logprob / penalty + cover
+            self._inputs[owner].found.append(Hypothesis(decode(own), score, logprob, tuple(own), complete))
+            self._inputs[owner].places -= 1
+
+    def _settled(self, grown: _Grown, leaving: Tensor) -> Tensor:
+        """``(B,)`` bool: inputs none of whose rows needs to go on."""
+        owners, logprobs = grown.owner[~leaving].tolist(), grown.logprob[~leaving].tolist()
+        best: dict[int, float] = {}
+        for owner, logprob in zip(owners, logprobs, strict=True):
+            best.setdefault(owner, logprob)
+        done = [one.settled(best.get(place, -inf), self._options) for place, one in enumerate(self._inputs)]
+        return torch.tensor(done, device=self._device)
+
+    def _covered(self, owners: Tensor, ids: Tensor) -> list[float]:
+        """``cp`` of Wu et al. 2016, eq. 14, of hypotheses ``(m, T)``."""
+        weight = self._options.coverage_penalty
+        if not weight:
+            return [0.0] * len(ids)
+        attention = self._attend(owners, ids.tolist())
+        lengths = self._base[1].get("lengths")
+        if attention is None or lengths is None:
+            raise ConfigError("coverage_penalty is for models with attention, and this one has none. Set it to 0.")
+        seen = attention.sum(1).double().clamp(_UNSEEN, 1.0).log()
+        inside = torch.arange(seen.shape[1], device=self._device) < lengths[owners].unsqueeze(1)
+        penalties: list[float] = (weight * torch.where(inside, seen, 0.0).sum(1)).tolist()
+        return penalties
+
+    # --- results ------------------------------------------------------------------------------------------------
+
+    def _attend(self, owners: Tensor, texts: Sequence[Sequence[int]]) -> Tensor | None:
+        """``(m, T, S)``: the attention while each token of each text was chosen, 0 beyond its end."""
+        state, context = self._base
+        prompts = [self._prompts[owner] for owner in owners.tolist()]
+        read = self._padded([[*prompt, *text[:-1]] for prompt, text in zip(prompts, texts, strict=True)])
+        weights = self._head.attend(read, verbs.select(state, owners), verbs.select(context, owners))
+        if weights is None:
+            return None
+        longest = max(len(text) for text in texts)
+        found = weights.new_zeros(len(texts), longest, weights.shape[2])
+        for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+            found[row, : len(text)] = weights[row, len(prompt) - 1 : len(prompt) - 1 + len(text)]
+        return found
+
+    def _attention(self) -> Tensor | None:
+        """Of the best hypothesis of each input, ``(B, T, S)``."""
+        end = next(iter(self._head.end_ids), 0)
+        best = [one.ranked()[0] for one in self._inputs]
+        texts = [[*one.ids, *[end] * one.complete] for one in best]
+        attention = self._attend(torch.arange(len(texts), device=self._device), texts)
+        return None if attention is None else attention.cpu()
+
+    def _finish(self, attention: Tensor | None, prefill: float, seconds: float) -> None:
+        count = len(self._inputs)
+        size = verbs.nbytes(self._base[0]) // count
+        for place, (row, one) in enumerate(zip(self._given, self._inputs, strict=True)):
+            best, *others = one.ranked()[: self._options.n_best]
+            tokens = len(best.ids) + best.complete
+            usage = Usage(len(self._prompts[place]), tokens, seconds / count, prefill / count, size)
+            reason: Reason = "end" if best.complete else "timeout" if self._late else "length"
+            own = None if attention is None else attention[place, :tokens]
+            prompt = str(row[self._head.config.columns[0].name])
+            self.decoded.append(Decoded(prompt, best.text, (), Done(reason, usage), (best, *others), own))
+
+    def _tensor(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self._device)
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        longest = max(len(row) for row in rows)
+        return self._tensor([[*row, *[0] * (longest - len(row))] for row in rows])  # type: ignore[misc]
