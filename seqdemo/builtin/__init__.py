@@ -67,7 +67,7 @@ def seqdemo_models() -> list[ModelRecord]:
 
 @hookimpl
 def seqdemo_tasks() -> list[TaskRecord]:
-    """Generation and classification."""
+    """Generation, classification and translation."""
     return [
         TaskRecord(
             "generation",
@@ -80,6 +80,12 @@ def seqdemo_tasks() -> list[TaskRecord]:
             "seqdemo.builtin.classification.head:ClassificationHead",
             "seqdemo.builtin.classification.config:ClassificationConfig",
             "Say which class a text belongs to: its sentiment, topic or language.",
+        ),
+        TaskRecord(
+            "translation",
+            "seqdemo.builtin.translation.head:TranslationHead",
+            "seqdemo.builtin.translation.config:TranslationConfig",
+            "Translate from one language to another, with attention over the source.",
         ),
     ]
 

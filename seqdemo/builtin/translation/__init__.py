@@ -1,0 +1,1 @@
+"""The translation task: a recurrent encoder and decoder with attention between them."""
