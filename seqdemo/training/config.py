@@ -96,7 +96,7 @@ class TrainingConfig(Config):
         Field(
             pattern=r"^(lowest|highest):\w+$",
             description="Metric that the checkpoint is chosen by, like lowest:loss or highest:accuracy; none takes the "
-            "task's own.",
+            "task's own. Of equals the one with the lowest loss.",
         ),
     ] = None
     patience: Annotated[

@@ -209,9 +209,9 @@ class Trainer:
                 text = sample(self.head, self.config, self.team.device)
         if not math.isfinite(metrics["loss"]):
             self._diverged(f"the validation loss is {metrics['loss']}")
-        value = self._judged(metrics)
-        if better := self._validation is None or self._better(value):
-            progress.best, progress.best_step, progress.worse = value, progress.step, 0
+        better = self._better(metrics)
+        if better:
+            progress.best, progress.best_step, progress.worse = self._judged(metrics), progress.step, 0
             progress.metrics = metrics
             self._publish()
         else:
@@ -243,9 +243,14 @@ class Trainer:
             raise ConfigError(f"best = {name!r} is no metric of this task. It has: {', '.join(metrics)}.")
         return metrics[name]
 
-    def _better(self, value: float) -> bool:
-        best = self.progress.best
-        return best is None or (value < best if self._best[0] == "lowest" else value > best)
+    def _better(self, metrics: Mapping[str, float]) -> bool:
+        """Whether these are the best so far; where the metric is equal, as accuracies often are, the loss decides."""
+        value, best = self._judged(metrics), self.progress.best
+        if self._validation is None or best is None or self.progress.metrics is None:
+            return True
+        if value == best:
+            return metrics["loss"] < self.progress.metrics["loss"]
+        return value < best if self._best[0] == "lowest" else value > best
 
     def facts(self) -> dict[str, Any]:
         """What is trained and where."""

@@ -44,3 +44,19 @@ def test_tokenizers(check: Any) -> None:
 def test_generation(check: Any) -> None:
     """Learned and one-hot inputs, tied weights."""
     check()
+
+
+@parametrize_with_checks(
+    [
+        TaskSubject("sentiment"),
+        TaskSubject(
+            "sentiment",
+            {"pooling": "last+mean", "balance": True, "label_smoothing": 0.1, "embedding_dropout": 0.3},
+            model=ModelSubject("lstm", {"hidden_size": 6, "bidirectional": True}),
+            tokenizer="words",
+        ),
+    ]
+)
+def test_classification(check: Any) -> None:
+    """Labels come from the rows; attention and maximum over a causal model, ends and mean over one both ways."""
+    check()

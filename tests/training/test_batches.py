@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -99,6 +101,46 @@ def test_examples_come_once_an_epoch_in_another_order(world: int) -> None:
     assert seen[0] != seen[1]
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    sizes=st.lists(st.integers(0, 50), min_size=3, max_size=400),
+    batch=st.integers(1, 8),
+    world=st.integers(1, 3),
+    epoch=st.integers(0, 3),
+)
+def test_batches_by_size_hold_each_row_once(sizes: list[int], batch: int, world: int, epoch: int) -> None:
+    """With sizes too, an epoch is whole batches without repeats, any of which can be asked for out of turn."""
+    items = list(range(len(sizes)))
+    parts = [Examples(items, batch, collate, rank=rank, world=world, seed=5, sizes=sizes) for rank in range(world)]
+    steps, rows = parts[0].steps, parts[0].batch_size
+    found = [part.batch(epoch, i)["x"].tolist() for i in range(steps) for part in parts]
+    flat = [x for batch in found for x in batch]
+    assert len(set(flat)) == len(flat) == steps * rows * world
+    late = Examples(items, batch, collate, rank=world - 1, world=world, seed=5, sizes=sizes)
+    assert late.batch(epoch, steps - 1)["x"].tolist() == found[-1]
+    whole = Examples(items, rows * world, collate, seed=5, sizes=sizes)
+    together = [x for part in parts for x in part.batch(epoch, 0)["x"].tolist()]
+    assert whole.batch(epoch, 0)["x"].tolist() == together
+
+
+def test_batches_by_size_are_alike_and_come_in_any_order() -> None:
+    """Rows of a batch differ little in size; small and large batches follow one another at random, anew each epoch."""
+    draw = torch.Generator().manual_seed(2)
+    sizes = torch.randint(1, 101, (1600,), generator=draw).tolist()
+    examples = Examples(list(range(1600)), 16, collate, seed=1, sizes=sizes)
+    epochs = []
+    for epoch in range(2):
+        means = []
+        for index in range(examples.steps):
+            chosen = [sizes[row] for row in examples.batch(epoch, index)["x"].tolist()]
+            assert max(chosen) - min(chosen) <= 20  # of 100, where 50 batches are sorted together
+            means.append(sum(chosen) / len(chosen))
+        rising = sum(a < b for a, b in pairwise(means)) / (len(means) - 1)
+        assert 0.35 < rising < 0.65
+        epochs.append(means)
+    assert epochs[0] != epochs[1]
+
+
 def test_fewer_examples_than_a_batch() -> None:
     """A batch is as large as the data allows; fewer rows than processes is an error."""
     small = Examples([1, 2, 3], 8, collate)
@@ -112,6 +154,10 @@ def test_evaluation_of_examples_covers_all() -> None:
     items = list(range(11))
     seen = [x for rank in (0, 1) for b in evaluation_examples(items, 3, collate, rank=rank, world=2) for x in b["x"]]
     assert sorted(map(int, seen)) == items
+    sizes = [5, 1, 9, 2, 2, 7, 0, 3, 3, 8, 6]
+    by_size = [x for b in evaluation_examples(items, 3, collate, sizes=sizes) for x in b["x"].tolist()]
+    assert sorted(by_size) == items
+    assert [sizes[x] for x in by_size] == sorted(sizes)
 
 
 def test_token_ids_are_joined() -> None:
