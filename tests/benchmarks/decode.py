@@ -6,28 +6,31 @@ Three LSTMs with random weights: small 1x512 with 256 tokens, medium 2x1024 with
 side holds the same weights and draws with the same sampler (temperature 0.8, top-k 40, top-p 0.95, alternatives off)
 and the same random numbers, made ahead. ``plain`` is ``nn.Embedding``, ``nn.LSTM``, ``nn.Linear`` called once a token
 in inference mode; ``plain, oneDNN off`` the same with ``torch.backends.mkldnn`` disabled, which repacks no weights and
-is the best such a loop can do. ``ONNX Runtime`` runs one step of the same network as a graph of LSTM nodes, in 32 bits
-and after its own dynamic quantisation. ``full events`` also reports log-probability, entropy and five alternatives.
+is the best such a loop can do. Other engines are those of ``peers.py`` beside this. ``full events`` also reports
+log-probability, entropy and five alternatives.
 
 Sides take turns within a repetition, so that whatever else the machine does meets all of them; the table has medians
 over repetitions and, in brackets, the lowest and highest, of tokens a second; then each side's ratio to ``seqdemo
-auto``, of medians. Peers that are not installed are named. ``--json`` has every figure.
+auto``, of medians. Peers that are not installed are named; ``pip install onnx onnxruntime openvino rwkv`` has all of
+them. ``--json`` has every figure.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,12 +57,27 @@ Step = Callable[[int], Any]
 """Reads a token, gives logits ``(V,)`` float32 of the next one."""
 
 
+def _neighbour(name: str) -> ModuleType:
+    """Another script of this folder."""
+    spec = importlib.util.spec_from_file_location(f"seqdemo_bench_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+peers = _neighbour("peers")
+
+
 class Side(NamedTuple):
-    """What is measured: how it reads a token, the options it draws by, and whether torch may use oneDNN."""
+    """What is measured: how it reads a token, the options it draws by, whether torch may use oneDNN, and whether it
+    computes the same network."""
 
     step: Step
     options: SamplingOptions
     onednn: bool = True
+    same: bool = True
 
 
 class Network(nn.Module):
@@ -123,74 +141,6 @@ def ours(network: Network, precision: str) -> tuple[Step, str]:
     return step, stepping(head, torch.device("cpu")).description
 
 
-def onnx_file(network: Network, folder: Path) -> Path:
-    """One step of the network as a graph: ``id`` ``(1, 1)``, and ``h{k}``, ``c{k}`` ``(1, 1, H)`` in and out."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    hidden, vocabulary = network.lstm.hidden_size, network.output.out_features
-    constants: dict[str, Any] = {
-        "E": network.embedding.weight,
-        "O": network.output.weight.t().contiguous(),
-        "ob": network.output.bias,
-    }
-    nodes = [helper.make_node("Gather", ["E", "id"], ["x0"])]
-    inputs = [helper.make_tensor_value_info("id", TensorProto.INT64, [1, 1])]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, vocabulary])]
-    for k in range(network.lstm.num_layers):
-        # torch orders the gates i, f, g, o; ONNX i, o, f, c.
-        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            i, f, g, o = getattr(network.lstm, f"{kind}_l{k}").chunk(4)
-            constants[f"{kind}{k}"] = torch.cat([i, o, f, g])
-        constants[f"W{k}"] = constants.pop(f"weight_ih{k}")[None]
-        constants[f"R{k}"] = constants.pop(f"weight_hh{k}")[None]
-        constants[f"B{k}"] = torch.cat([constants.pop(f"bias_ih{k}"), constants.pop(f"bias_hh{k}")])[None]
-        names = [f"x{k}", f"W{k}", f"R{k}", f"B{k}", "", f"h{k}", f"c{k}"]
-        nodes.append(helper.make_node("LSTM", names, [f"y{k}", f"h{k}_", f"c{k}_"], hidden_size=hidden))
-        nodes.append(helper.make_node("Squeeze", [f"y{k}", "one"], [f"x{k + 1}"]))
-        for entry in ("h", "c"):
-            inputs.append(helper.make_tensor_value_info(f"{entry}{k}", TensorProto.FLOAT, [1, 1, hidden]))
-            outputs.append(helper.make_tensor_value_info(f"{entry}{k}_", TensorProto.FLOAT, [1, 1, hidden]))
-    nodes.append(helper.make_node("Squeeze", [f"x{network.lstm.num_layers}", "zero"], ["top"]))
-    nodes.append(helper.make_node("MatMul", ["top", "O"], ["product"]))
-    nodes.append(helper.make_node("Add", ["product", "ob"], ["logits"]))
-    arrays = {name: value.detach().numpy() for name, value in constants.items()}
-    arrays |= {"one": np.array([1], dtype=np.int64), "zero": np.array([0], dtype=np.int64)}
-    graph = helper.make_graph(
-        nodes, "step", inputs, outputs, [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    )
-    place = folder / "step.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), place)
-    return place
-
-
-def onnx_runtime(network: Network, threads: int, integers: bool) -> Step:
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        place = onnx_file(network, Path(folder))
-        if integers:
-            from onnxruntime.quantization import QuantType, quantize_dynamic
-
-            quantised = place.with_name("step.int8.onnx")
-            quantize_dynamic(place, quantised, weight_type=QuantType.QInt8)
-            place = quantised
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        session = onnxruntime.InferenceSession(place, options, providers=["CPUExecutionProvider"])
-    names = [out.name for out in session.get_outputs()]
-    hidden, layers = network.lstm.hidden_size, network.lstm.num_layers
-    feed = {f"{entry}{k}": np.zeros((1, 1, hidden), np.float32) for k in range(layers) for entry in ("h", "c")}
-
-    def step(token: int) -> Any:
-        nonlocal feed
-        logits, *state = session.run(names, {**feed, "id": np.array([[token]])})
-        feed = {name.rstrip("_"): array for name, array in zip(names[1:], state, strict=True)}
-        return logits[0]
-
-    return step
-
-
 # --- measuring ---------------------------------------------------------------------------------------------------
 
 
@@ -224,18 +174,21 @@ def sides_of(network: Network, threads: int, absent: dict[str, str]) -> dict[str
     sides["plain nn.LSTM"] = Side(plain(network), USUAL)
     sides["plain nn.LSTM, full events"] = Side(plain(network), FULL)
     sides["plain nn.LSTM, oneDNN off"] = Side(plain(network), USUAL, onednn=False)
-    for name, integers in (("ONNX Runtime fp32", False), ("ONNX Runtime int8", True)):
+    for peer in peers.PEERS:
         try:
-            sides[name] = Side(onnx_runtime(network, threads, integers), USUAL)
+            sides[peer.name] = Side(peer.build(network, threads), USUAL, same=peer.same)
         except ImportError as error:
-            absent[name] = f"not installed: {error.name}"
+            absent[peer.name] = f"not installed: {error.name}"
     return sides
 
 
 def agree(sides: dict[str, Side]) -> dict[str, float]:
-    """Each side's largest difference in log-probability from the plain loop, after the same four tokens."""
+    """The largest difference in log-probability from the plain loop, after the same four tokens, of each side that
+    computes the same network."""
     found: dict[str, Tensor] = {}
     for name, side in sides.items():
+        if not side.same:
+            continue
         with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=side.onednn):
             for token in (1, 2, 3, 4):
                 logits = side.step(token)
@@ -250,6 +203,8 @@ def measure(size: str, threads: int, repeats: int, seconds: float, absent: dict[
     print(size, file=sys.stderr)
     sides = sides_of(network, threads, absent)
     off = agree(sides)
+    for side in sides.values():
+        generate(side, 8, uniforms(1, 0, 8))  # whoever compiles in the first calls has done so
     counts = {name: max(8, int(seconds * generate(side, 8, uniforms(1, 0, 8)))) for name, side in sides.items()}
     numbers = uniforms(2, 0, max(counts.values()))
     speeds: dict[str, list[float]] = {name: [] for name in sides}
@@ -262,10 +217,10 @@ def measure(size: str, threads: int, repeats: int, seconds: float, absent: dict[
 
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
-    for name in ("onnxruntime", "onnx"):
+    for name in ("onnxruntime", "onnx", "openvino", "rwkv"):
         try:
-            found[name] = __import__(name).__version__
-        except ImportError:
+            found[name] = version(name)
+        except PackageNotFoundError:
             found[name] = "absent"
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

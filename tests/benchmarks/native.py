@@ -145,7 +145,7 @@ def sides_of(network: Any, threads: int, absent: dict[str, str]) -> dict[str, Ra
     sides["plain nn.LSTM"] = drawn_outside(decode.Side(decode.plain(network), usual))
     for name, integers in (("ONNX Runtime fp32", False), ("ONNX Runtime int8", True)):
         try:
-            sides[name] = drawn_outside(decode.Side(decode.onnx_runtime(network, threads, integers), usual))
+            sides[name] = drawn_outside(decode.Side(decode.peers.onnx_runtime(network, threads, integers), usual))
         except ImportError as error:
             absent[name] = f"not installed: {error.name}"
     return sides
