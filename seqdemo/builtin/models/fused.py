@@ -1,5 +1,7 @@
 """Recurrent models on torch's own fused layers: the whole sequence in one call (oneDNN on the CPU, cuDNN on CUDA).
 
+oneDNN has only the LSTM; the others train on the CPU by :mod:`.unrolled`.
+
 Shape letters: ``B`` batch, ``T`` time, ``I`` input, ``H`` hidden, ``L`` layers, ``D`` directions.
 """
 
@@ -21,6 +23,7 @@ from seqdemo.plugin import state as verbs
 from .config import FusedConfig, GRUConfig, LSTMConfig, RNNConfig
 from .exchange import gate_weights
 from .scratch import ScratchCell, ScratchGRU, ScratchLSTM, ScratchRNN
+from .unrolled import UNROLLED, fits, unrolled
 
 __all__ = ["GRU", "LSTM", "RNN", "Fused"]
 
@@ -140,7 +143,14 @@ class Fused(RecurrentModel):
         dropping = self.training and self.config.weight_dropout > 0
         # cuDNN differentiates only what it ran as training: looking inside an evaluated model needs that too.
         differentiable = self.training or not hidden[0].is_cuda or not torch.is_grad_enabled()
-        if dropping or not differentiable:
+        layer = UNROLLED.get(self.layers.mode)
+        y: Tensor | PackedSequence
+        last: Sequence[Tensor]
+        if layer is not None and isinstance(x, Tensor) and fits(x):
+            dropout, directions = self.config.dropout if self.training else 0.0, 2 if self.config.bidirectional else 1
+            y, after = unrolled(layer, x, hidden[0], self._weights(), directions, dropout)
+            last = (after,)
+        elif dropping or not differentiable:
             y, last = self._read_directly(x, hidden)
         else:
             y, after = self.layers(x, tuple(hidden) if len(hidden) > 1 else hidden[0])
