@@ -5,31 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import RLock
 from typing import Any, Self
 
-import torch
-
 from seqdemo.errors import SessionError
-from seqdemo.plugin import Generation, Prefill, SamplingOptions, State, TokenHead
+from seqdemo.plugin import Generation, SamplingOptions, TokenHead
 from seqdemo.plugin import state as verbs
 from seqdemo.plugin.config import build
 
 from .archive import Contents, read, write
-from .cache import DEFAULT_BUDGET, SnapshotCache
-from .engine import Engine, engine
+from .cache import DEFAULT_BUDGET
+from .engine import Engine
 from .generation import Request
-from .journal import Journal
 from .random import SEED_LIMIT
 from .reply import Recording, Reply
-from .restore import ANCHOR, Progress, restore
+from .restore import ANCHOR
 from .snapshot import Snapshot
-from .tree import ROOT, Message, Node, Point, Tree
+from .standing import Standing
+from .tree import ROOT, Node, Point, Tree
+from .written import written
 
 __all__ = ["Session"]
 
 
-class Session:
+class Session(Standing):
     """One conversation: a tree of messages, each of which can be stood in again.
 
     Token ids are the truth; states are a cache. Used by one thread at a time, except that a reply may be closed from
@@ -46,28 +44,7 @@ class Session:
         journal: is told of everything, to write it down.
     """
 
-    def __init__(
-        self,
-        head: TokenHead,
-        defaults: SamplingOptions | None = None,
-        fingerprint: str = "",
-        device: Any = "cpu",
-        budget: int = DEFAULT_BUDGET,
-        on: Engine | None = None,
-        journal: Journal | None = None,
-    ) -> None:
-        self.head = head
-        self.defaults = defaults or SamplingOptions()
-        self.fingerprint = fingerprint
-        self.tree = Tree()
-        self.journal = journal or Journal()
-        self.cache = SnapshotCache(budget, self.tree.branches, self.journal)
-        self.steps = 0
-        """Tokens read again so far to stand where no snapshot was kept."""
-        self._engine = on or engine(device)
-        self._here = ROOT
-        self._live: Recording | None = None
-        self._lock = RLock()
+    _live: Recording | None = None
 
     # --- talking ------------------------------------------------------------------------------------------------
 
@@ -84,12 +61,11 @@ class Session:
             self._settle()
             here = self._here
             chosen = self._options(options)
-            ids = tuple(self.head.turn(message, first=here == ROOT, closed=self._closed(here)))
+            user = self._said(message)
             start = self._start(here, chosen)
             if start is not None:  # a new turn: what the reply before it held back is no part of the next one
                 start = replace(start, pending=b"", held="")
-            user = Node(self.tree.next_id, here, self.tree.position(here), "user", message, ids)
-            reply = self._begin(user.end, ids, start, chosen, message, user)
+            reply = self._begin(user.end, user.ids, start, chosen, message, user)
             self.tree.add(user)
             self._here = user.end
             return reply
@@ -116,6 +92,33 @@ class Session:
             self._node("There is nothing to go on from: send a message first.")
             return self._go_on(self._here, options)
 
+    def write(self, text: str, message: str | None = None) -> Node:
+        """Put down a reply that nobody generated, or the beginning of one: :meth:`stream_continue` goes on from it.
+
+        Args:
+            text: of the reply.
+            message: what it replies to; where one stands when None.
+
+        Returns:
+            its node. Its tokens have the probabilities the model gives them.
+
+        Raises:
+            TokenizerError: a text cannot be expressed in the vocabulary.
+            SessionError: the text is empty or holds a stop text, or there is nothing to reply to.
+        """
+        with self._lock:
+            self._settle()
+            here, stops = self._here, (*self.defaults.stop, *self.head.stop_texts)
+            ids = tuple(self.head.output_tokenizer.encode(text))
+            if not ids:
+                raise SessionError("A reply cannot be empty: write something.")
+            if found := [stop for stop in stops if stop in text]:
+                raise SessionError(f"The reply holds {found[0]!r}, which ends a reply. Leave it out.")
+            if message is None:
+                self._node("There is nothing to reply to: send a message first.")
+            user = None if message is None else self._said(message)
+            return self._write(user, here if user is None else user.end, text, ids, stops)
+
     def send(self, message: str, **options: Any) -> Generation:
         """:meth:`stream`, read to its end."""
         return self.stream(message, **options).generation()
@@ -127,80 +130,6 @@ class Session:
     def continue_(self, **options: Any) -> Generation:
         """:meth:`stream_continue`, read to its end."""
         return self.stream_continue(**options).generation()
-
-    # --- standing -----------------------------------------------------------------------------------------------
-
-    @property
-    def here(self) -> Point:
-        """Where one stands: the node and how many of its tokens were read. ``(0, 0)`` is before everything."""
-        with self._lock:
-            self._settle(alone=False)
-            return self._here
-
-    @property
-    def path(self) -> tuple[Node, ...]:
-        """The nodes from the beginning to where one stands; the last may be read in part."""
-        return tuple(node for node, _ in self.tree.upward(self.here))[::-1]
-
-    @property
-    def id(self) -> str:
-        """What it is kept as; empty where it lives in memory only."""
-        return self.journal.conversation
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """What was said, from the beginning to where one stands."""
-        return self.tree.messages(self.here)
-
-    def versions(self, node: int | None = None) -> tuple[Node, ...]:
-        """A node (the one stood in when None) and its alternatives, oldest first."""
-        here = self.here
-        if node is None and here == ROOT:
-            return ()
-        return self.tree.versions(self.tree.get(here.node if node is None else node))
-
-    def stand(self, node: int, tokens: int | None = None, progress: Progress | None = None) -> None:
-        """Stand at the end of a node, or after so many tokens of a reply.
-
-        At an end no token is read, inside a reply at most 31, unless the snapshot was dropped: then tokens are read
-        again from the nearest one that was kept.
-
-        Args:
-            progress: called with how much was read, while it is.
-
-        Raises:
-            SessionError: there is no such place.
-        """
-        with self._lock:
-            self._settle()
-            point = self.tree.point(node, tokens)
-            self._restore(point, progress)
-            self._move(point)
-
-    def select(self, node: int) -> None:
-        """Show a version again: stand at the end of the line of conversation last begun below that node."""
-        with self._lock:
-            self._settle()
-            point = self.tree.newest(self.tree.get(node))
-            self._restore(point)
-            self._move(point)
-
-    def undo(self) -> str:
-        """Take back the last message and its reply; both stay in the tree.
-
-        Returns:
-            the message's text, to be edited and sent again.
-
-        Raises:
-            SessionError: nothing was said yet.
-        """
-        with self._lock:
-            self._settle()
-            self._node("There is nothing to undo: nothing was said yet.")
-            user = next(node for node, _ in self.tree.upward(self._here) if node.role == "user")
-            self._restore(user.parent)
-            self._move(user.parent)
-            return user.text
 
     def fork(self, node: int | None = None, tokens: int | None = None) -> Session:
         """A session of its own that begins with everything up to a place (where one stands when None).
@@ -219,39 +148,6 @@ class Session:
             other._restore(point)
             other._here = point
             return other
-
-    # --- states -------------------------------------------------------------------------------------------------
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The place one stands at, to go on from elsewhere."""
-        with self._lock:
-            self._settle(alone=False)
-            found = self._restore(self._here)
-            if found is None:
-                found = Snapshot(self._engine.run(self._initial), 0)
-            return replace(found, state=verbs.clone(found.state))
-
-    @property
-    def state(self) -> State:
-        """A copy of the pipeline's state where one stands, one row, on the CPU."""
-        return self.snapshot.state
-
-    @property
-    def state_bytes(self) -> int:
-        """Bytes of the state, the same however long the conversation gets."""
-        return verbs.nbytes(self.state)
-
-    @property
-    def tokens_read(self) -> int:
-        """Tokens the state where one stands has read."""
-        return self.tree.position(self.here)
-
-    def drop_snapshots(self) -> None:
-        """Free all snapshots; states are read again from token ids when they are needed."""
-        with self._lock:
-            self._settle()
-            self.cache.clear()
 
     # --- disk ---------------------------------------------------------------------------------------------------
 
@@ -304,19 +200,6 @@ class Session:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _move(self, point: Point) -> None:
-        self.journal.stood(point)
-        self._here = point
-
-    def _initial(self) -> State:
-        with torch.inference_mode(False):
-            return verbs.move(verbs.clone(self.head.initial_state(1)), "cpu")
-
-    def _node(self, otherwise: str) -> Node:
-        if self._here == ROOT:
-            raise SessionError(otherwise)
-        return self.tree.get(self._here.node)
-
     def _options(self, given: dict[str, Any], versions: int = 0) -> SamplingOptions:
         """Options of a reply beside which there are so many versions already."""
         chosen = build(type(self.defaults), self.defaults.model_dump() | given, "a reply")
@@ -324,12 +207,33 @@ class Session:
             chosen = chosen.model_copy(update={"seed": (chosen.seed + versions) % SEED_LIMIT})
         return chosen
 
-    def _closed(self, point: Point) -> bool:
-        """Whether the text up to a place is one the template may follow."""
-        if point == ROOT:
-            return True
-        node = self.tree.get(point.node)
-        return node.role == "reply" and node.closed and point == node.end
+    def _said(self, message: str) -> Node:
+        """A message where one stands, not in the tree yet."""
+        here = self._here
+        ids = tuple(self.head.turn(message, first=here == ROOT, closed=self._closed(here)))
+        return Node(self.tree.next_id, here, self.tree.position(here), "user", message, ids)
+
+    def _write(self, user: Node | None, parent: Point, text: str, ids: tuple[int, ...], stops: tuple[str, ...]) -> Node:
+        number = self.tree.next_id if user is None else user.id + 1
+        begin = self.tree.position(parent) if user is None else user.start + len(user.ids)
+        above = parent if user is None else user.parent
+        self.journal.begun(user, number, parent, begin, self.defaults, bool(self.tree.children(above)))
+        if user is not None:
+            self.tree.add(user)
+            self._here = user.end
+        try:
+            start = self._restore(parent)
+            assert start is not None
+            prompt = next((node.text for node, _ in self.tree.upward(parent) if node.role == "user"), "")
+            tokens, done = written(self._engine, self.head, ids, start, stops, prompt)
+        except BaseException:
+            self.journal.ended(number, None, self._here)
+            raise
+        node = Node(number, parent, begin, "reply", text, ids, tokens, self.defaults, done)
+        self.tree.add(node)
+        self._here = node.end
+        self.journal.ended(number, node, node.end)
+        return node
 
     def _go_on(self, parent: Point, given: dict[str, Any]) -> Reply:
         versions = sum(child.role == "reply" for child in self.tree.children(parent))
@@ -410,13 +314,3 @@ class Session:
             recording.node = node.id
             self.journal.ended(node.id, node, node.end)
             return node.id
-
-    def _restore(self, point: Point, progress: Progress | None = None) -> Snapshot | None:
-        before = self.steps
-
-        def count(event: Prefill) -> None:
-            self.steps = before + event.read
-            if progress is not None:
-                progress(event)
-
-        return restore(self._engine, self.head, self.tree, self.cache, point, count)

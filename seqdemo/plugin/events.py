@@ -87,13 +87,13 @@ class Done:
 
     Attributes:
         reason: ``"length"`` (token limit), ``"stop"`` (a stop string), ``"end"`` (the end-of-text token),
-            ``"timeout"``, ``"cancelled"`` or ``"error"``.
+            ``"timeout"``, ``"cancelled"`` or ``"error"``; ``"written"`` of a reply nobody generated.
         usage: what it cost.
         text: text that was held back until it was clear that no more would come.
         seed: the seed that was used, so that it can be used again.
     """
 
-    reason: Literal["length", "stop", "end", "timeout", "cancelled", "error"]
+    reason: Literal["length", "stop", "end", "timeout", "cancelled", "error", "written"]
     usage: Usage
     text: str = ""
     seed: int = 0
