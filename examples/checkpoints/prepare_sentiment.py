@@ -1,0 +1,196 @@
+"""Prepare sentiment data sets: one form for all of them, with their official splits.
+
+    python examples/checkpoints/prepare_sentiment.py DATA_DIR OUT_DIR
+    python examples/checkpoints/prepare_sentiment.py DATA_DIR OUT_DIR --sets goemotions --labels negative positive
+
+Writes ``OUT_DIR/SET/{train,dev,test}.jsonl`` (rows ``{"text", "label"}``) and ``OUT_DIR/SET/report.json``. The same
+input gives the same bytes. Read under DATA_DIR, where they are there, or those named by ``--sets``:
+
+``sst2``: ``sst/trees_{train,dev,test}.txt.xz``, the Stanford Sentiment Treebank. Training rows are all phrases of the
+training trees that are not neutral; ``train-sentences.jsonl`` holds the whole sentences alone. Neutral sentences are
+left out, as usual: 6,920 / 872 / 1,821.
+
+``imdb``: ``imdb/{train,test}.jsonl.xz``, the Large Movie Review Dataset. It has no official dev part: a tenth of the
+training reviews, chosen by their hashes, is taken for one.
+
+``chnsenticorp``: ``zh_sentiment/chnsenticorp_{train,dev,test}.tsv.xz``, hotel, laptop and book reviews in Chinese.
+
+``goemotions``: ``goemotions/{train,dev,test}.tsv.xz`` with ``labels.txt`` and ``sentiment_map.json``: Reddit comments,
+their emotions grouped as in the paper. Comments whose emotions are of several groups are left out.
+
+A training row whose text is also a dev or test row is left out, and so is one that repeats another; how many they are
+is in the report. Published figures are mostly of models trained with them: ``--as-published`` keeps them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import lzma
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from seqdemo.errors import DataError, SeqdemoError
+from seqdemo.files import write_atomic
+
+Row = tuple[str, str]
+"""Text and label."""
+
+NAMES = ("negative", "positive")
+ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}", "``": '"', "''": '"'}
+TOKEN = re.compile(r"\(|\)|[^\s()]+")
+
+
+def packed(path: Path) -> str:
+    """The text of a ``.xz`` file."""
+    try:
+        return lzma.decompress(path.read_bytes()).decode("utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"There is no {path}. Name a folder that holds the data set, or leave it out of --sets."
+        ) from None
+    except (lzma.LZMAError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a whole .xz file of UTF-8 text: {error}.") from error
+
+
+def phrases(tree: str) -> Iterator[tuple[int, str]]:
+    """Label, 0 to 4, and text of every phrase of a tree in brackets; the whole sentence comes last."""
+    labels: list[int] = []
+    words: list[list[str]] = []
+    opened = False
+    for token in TOKEN.findall(tree):
+        if token == "(":
+            opened = True
+        elif opened:
+            labels.append(int(token))
+            words.append([])
+            opened = False
+        elif token == ")":
+            phrase = words.pop()
+            yield labels.pop(), " ".join(phrase)
+            if words:
+                words[-1] += phrase
+        else:
+            words[-1].append(ESCAPED.get(token, token).replace("\\/", "/").replace("\\*", "*"))
+
+
+def polar(rows: Iterator[tuple[int, str]]) -> list[Row]:
+    """Rows that are not neutral: 0 and 1 are negative, 3 and 4 positive."""
+    return [(text, NAMES[label > 2]) for label, text in rows if label != 2]
+
+
+def sst2(data: Path) -> dict[str, list[Row]]:
+    """Phrases to train on, sentences to train on, to choose by and to test."""
+    trees = {part: packed(data / "sst" / f"trees_{part}.txt.xz").split("\n") for part in ("train", "dev", "test")}
+    parts = {part: polar(list(phrases(tree))[-1] for tree in lines if tree) for part, lines in trees.items()}
+    every = polar(phrase for tree in trees["train"] for phrase in phrases(tree))
+    return {"train": every, "train-sentences": parts["train"], "dev": parts["dev"], "test": parts["test"]}
+
+
+def imdb(data: Path) -> dict[str, list[Row]]:
+    """Reviews, their line breaks as such."""
+    parts: dict[str, list[Row]] = {"train": [], "dev": [], "test": []}
+    for part in ("train", "test"):
+        for line in packed(data / "imdb" / f"{part}.jsonl.xz").strip("\n").split("\n"):
+            row = json.loads(line)
+            text = re.sub(r"(<br\s*/?>\s*)+", "\n", row["text"])
+            held = part == "train" and blake2b(text.encode(), digest_size=4).digest()[0] < 26  # of 256
+            parts["dev" if held else part].append((text, NAMES[row["label"]]))
+    return parts
+
+
+def chnsenticorp(data: Path) -> dict[str, list[Row]]:
+    """Reviews in Chinese; the file is not quoted."""
+    parts: dict[str, list[Row]] = {}
+    for part in ("train", "dev", "test"):
+        lines = packed(data / "zh_sentiment" / f"chnsenticorp_{part}.tsv.xz").split("\n")[1:]
+        cut = [line.rstrip("\r").partition("\t") for line in lines if line.strip()]
+        parts[part] = [(text, NAMES[int(label)]) for label, _, text in cut]
+    return parts
+
+
+def goemotions(data: Path) -> dict[str, list[Row]]:
+    """Comments whose emotions all belong to one group."""
+    folder = data / "goemotions"
+    try:
+        emotions = (folder / "labels.txt").read_text("utf-8").split()
+        groups = json.loads((folder / "sentiment_map.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"There is no {error.filename}, which says what the labels of GoEmotions are.") from error
+    group = {name: label for label, names in groups.items() for name in names}
+    parts: dict[str, list[Row]] = {}
+    for part in ("train", "dev", "test"):
+        lines = packed(folder / f"{part}.tsv.xz").split("\n")
+        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        parts[part] = []
+        for row in reader:
+            found = {group[emotions[int(one)]] for one in row["label"].split(",")}
+            if len(found) == 1:
+                parts[part].append((row["text"], found.pop()))
+    return parts
+
+
+SETS: Mapping[str, tuple[str, Callable[[Path], dict[str, list[Row]]]]] = {
+    "sst2": ("sst", sst2),
+    "imdb": ("imdb", imdb),
+    "chnsenticorp": ("zh_sentiment", chnsenticorp),
+    "goemotions": ("goemotions", goemotions),
+}
+
+
+def apart(parts: Mapping[str, Sequence[Row]]) -> tuple[dict[str, list[Row]], dict[str, dict[str, int]]]:
+    """Training rows once each, and none whose text is held out; and how many of each part that left out."""
+    held = {text.strip().lower() for part in ("dev", "test") for text, _ in parts[part]}
+    found: dict[str, list[Row]] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    for part, rows in parts.items():
+        if part.startswith("train"):
+            once = list(dict.fromkeys(rows))
+            found[part] = [row for row in once if row[0].strip().lower() not in held]
+            left_out[part] = {"repeated": len(rows) - len(once), "held_out": len(once) - len(found[part])}
+        else:
+            found[part] = list(rows)
+    return found, left_out
+
+
+def write(folder: Path, parts: Mapping[str, Sequence[Row]], left_out: Mapping[str, Mapping[str, int]]) -> None:
+    """The files of a set, and how many rows of each label they hold."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {}
+    for part, rows in parts.items():
+        lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
+        write_atomic(folder / f"{part}.jsonl", "".join(f"{line}\n" for line in lines))
+        labels = dict(sorted(Counter(label for _, label in rows).items()))
+        report[part] = {"rows": len(rows), "labels": labels, "left_out": dict(left_out.get(part, {}))}
+        print(f"{folder.name:<14}{part:<17}{json.dumps(report[part])}")
+    write_atomic(folder / "report.json", json.dumps(report, indent=2) + "\n")
+
+
+def main() -> None:
+    """Write every set that is there or asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA_DIR")
+    parser.add_argument("out", type=Path, metavar="OUT_DIR")
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), help="Those that are there, when none is named.")
+    parser.add_argument("--labels", nargs="+", metavar="LABEL", help="Keep rows with these labels only.")
+    parser.add_argument("--as-published", action="store_true", help="Leave no training row out.")
+    given = parser.parse_args()
+    chosen = given.sets or [name for name, (folder, _) in SETS.items() if (given.data / folder).is_dir()]
+    if not chosen:
+        parser.error(f"{given.data} holds none of the folders {', '.join(folder for folder, _ in SETS.values())}.")
+    try:
+        for name in chosen:
+            raw = SETS[name][1](given.data)
+            if given.labels:
+                raw = {part: [row for row in rows if row[1] in given.labels] for part, rows in raw.items()}
+            write(given.out / name, *((raw, {}) if given.as_published else apart(raw)))
+    except SeqdemoError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
