@@ -56,7 +56,8 @@ def test_learns_and_is_loaded(data: Path, run: Callable[..., Any], lines: Any, t
     one = pipe("the film the film lovely it was")
     assert isinstance(one, seqdemo.Classification)
     assert (one.label, str(one), list(one.scores)) == ("positive", "positive", ["positive", "negative"])
-    assert [str(result) for result in pipe(["the film dull it was", {"text": "the film superb it was"}])] == ["negative", "positive"]
+    two = pipe(["the film dull it was", {"text": "the film superb it was"}])
+    assert [str(result) for result in two] == ["negative", "positive"]
     assert pipe([]) == []
     explained = pipe("the film the film lovely it was", explain="all")
     assert explained.tokens[explained.contributions.index(max(explained.contributions))] == " lovely"
