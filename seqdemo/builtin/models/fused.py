@@ -83,6 +83,7 @@ class Fused(RecurrentModel):
             return x.new_zeros(*x.shape[:2], self.output_size), dict(state)
         counts = None if lengths is None else lengths.cpu()
         if counts is None or bool((counts == x.shape[1]).all()):
+            # Not packed: cuDNN's persistent kernels take no packed sequences.
             y, after = self._read(x, state)
             assert isinstance(y, Tensor)
             return y, after
