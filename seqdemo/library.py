@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from .decoding import Session
@@ -15,13 +14,10 @@ from .pipeline import Pipeline
 from .plugin import SamplingOptions, TokenHead
 from .plugin import state as verbs
 from .plugin.config import build
-from .store import Conversations, Database, Snapshots, Summary, Tags
+from .store import Conversations, Database, Snapshots, Summary, Tags, opened
 from .store.snapshots import DEFAULT_BUDGET
 
 __all__ = ["Library", "conversations"]
-
-_databases: dict[Path, Database] = {}
-_lock = Lock()
 
 
 def conversations(visitor: str = "local", folder: str | Path | None = None, budget: int = DEFAULT_BUDGET) -> Library:
@@ -35,11 +31,8 @@ def conversations(visitor: str = "local", folder: str | Path | None = None, budg
     Raises:
         StoreError: they cannot be read.
     """
-    place = (Path(folder) if folder is not None else home() / "conversations").resolve()
-    with _lock:
-        if place not in _databases:
-            _databases[place] = Database(place / "conversations.db")
-        return Library(_databases[place], visitor, budget)
+    place = Path(folder) if folder is not None else home() / "conversations"
+    return Library(opened(place), visitor, budget)
 
 
 class Library:
@@ -94,6 +87,25 @@ class Library:
         tree, here = restored(found, schema)
         session.adopt(tree, here)
         return session
+
+    def fork(self, pipe: Pipeline, session: Session, node: int | None = None, tokens: int | None = None) -> Session:
+        """A conversation of its own that begins with everything up to a place in one that is kept, states included.
+
+        Args:
+            pipe: that of the session.
+            session: made by :meth:`begin`, :meth:`open` or this.
+            node, tokens: the place; where the session stands when None.
+
+        Raises:
+            SessionError: there is no such place.
+        """
+        point = session.here if node is None else session.tree.point(node, tokens)
+        path = [part.id for part, _ in session.tree.upward(point)]
+        made = self.open(pipe, self.conversations.fork(self.visitor, session.id, path, point))
+        for place, kept in session.cache.items():
+            if place.node in made.tree.nodes:
+                made.cache.put(place, kept)
+        return made
 
     def list(self, query: str = "") -> list[Summary]:
         """Those that hold every word of a query: pinned ones first, then the last changed."""

@@ -205,3 +205,25 @@ for number, event in enumerate(talk.stream("The time")):
     assert talk.continue_(max_tokens=5).done.usage.tokens == 5
     found = Conversations(Database(tmp_path / "conversations.db")).read("local", summary.id)
     assert [node.role for node in found.nodes] == ["user", "reply", "reply"]
+
+
+def test_a_fork_is_a_conversation_of_its_own(pipe: Pipeline, tmp_path: Path) -> None:
+    """It begins with the same messages and state, without reading a token; neither sees what the other does then."""
+    kept = library(tmp_path)
+    talk = kept.begin(pipe, **OPTIONS)
+    talk.send("The time")
+    first = talk.here.node
+    talk.send(" traveller")
+    fork = kept.fork(pipe, talk, first)
+    assert fork.path == talk.path[:2]
+    assert fork.steps == 0
+    again = library(tmp_path).open(pipe, fork.id)
+    assert told(again) == told(fork)
+    assert verbs.equal(again.state, fork.state)
+    assert again.steps == 0
+    before = told(talk)
+    fork.send(" was")
+    assert told(library(tmp_path).open(pipe, talk.id)) == before
+    assert [one.title for one in kept.list()] == ["Fork of The time", "The time"]
+    kept.purge(talk.id)
+    assert told(library(tmp_path).open(pipe, fork.id)) == told(fork)

@@ -4,8 +4,8 @@ What was said is the truth and is written as it happens; states are a cache of i
 """
 
 from .conversations import Conversations, Summary
-from .database import Database
+from .database import Database, opened
 from .records import Conversation, Node, Reply
 from .snapshots import Snapshots, Tags
 
-__all__ = ["Conversation", "Conversations", "Database", "Node", "Reply", "Snapshots", "Summary", "Tags"]
+__all__ = ["Conversation", "Conversations", "Database", "Node", "Reply", "Snapshots", "Summary", "Tags", "opened"]

@@ -31,6 +31,13 @@ __all__ = ["Conversations", "Summary"]
 
 _TITLE = 80
 
+_NODE = "id, parent_node, parent_tokens, start, role, text, ids, options, done, closed, created"
+
+_SUMMARY = (
+    "SELECT c.id, c.title, c.checkpoint, c.pinned, c.changed, "
+    "(SELECT count(*) FROM nodes n WHERE n.conversation = c.id) FROM conversations c"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -82,24 +89,37 @@ class Conversations:
             )
         return new
 
-    def summaries(self, visitor: str, query: str = "", limit: int = 200) -> list[Summary]:
-        """A visitor's conversations, pinned ones first, then the last changed; all that hold every word of a query."""
+    def summaries(self, visitor: str, query: str = "", limit: int = 200, hidden: bool = False) -> list[Summary]:
+        """A visitor's conversations, pinned ones first, then the last changed; all that hold every word of a query.
+
+        Args:
+            hidden: those that were deleted, and not for good.
+        """
         words = query.split()
         inside = "EXISTS (SELECT 1 FROM nodes n WHERE n.conversation = c.id AND n.text LIKE ? ESCAPE '\\')"
         matches = "".join(f" AND (c.title LIKE ? ESCAPE '\\' OR {inside})" for _ in words)
         patterns = [f"%{_escaped(word)}%" for word in words for _ in range(2)]
         with self.database.read() as run:
             rows = run.execute(
-                "SELECT c.id, c.title, c.checkpoint, c.pinned, c.changed, "
-                "(SELECT count(*) FROM nodes n WHERE n.conversation = c.id) FROM conversations c "
-                f"WHERE c.visitor = ? AND c.deleted IS NULL{matches} "
+                f"{_SUMMARY} WHERE c.visitor = ? AND c.deleted IS {'NOT ' if hidden else ''}NULL{matches} "
                 "ORDER BY c.pinned DESC, c.changed DESC, c.rowid DESC LIMIT ?",
                 (visitor, *patterns, limit),
             ).fetchall()
-            return [
-                Summary(id, title, checkpoint, bool(pinned), changed, messages, self._found(run, id, words))
-                for id, title, checkpoint, pinned, changed, messages in rows
-            ]
+            return [_summary(row, self._found(run, row[0], words)) for row in rows]
+
+    def summary(self, visitor: str, conversation: str) -> Summary:
+        """One of them.
+
+        Raises:
+            SessionError: there is none.
+        """
+        with self.database.read() as run:
+            row = run.execute(
+                f"{_SUMMARY} WHERE c.visitor = ? AND c.deleted IS NULL AND c.id = ?", (visitor, conversation)
+            ).fetchone()
+        if row is None:
+            raise _unknown(conversation)
+        return _summary(row)
 
     def _found(self, run: sqlite3.Connection, conversation: str, words: Sequence[str]) -> str:
         for word in words:
@@ -110,6 +130,31 @@ class Conversations:
             if row is not None:
                 return _around(row[0], word)
         return ""
+
+    def fork(self, visitor: str, conversation: str, nodes: Sequence[int], here: tuple[int, int]) -> str:
+        """Begin a conversation with some nodes of another one, standing at a place in them; its id.
+
+        Raises:
+            SessionError: there is no such conversation.
+        """
+        new, now = secrets.token_hex(12), self._clock()
+        chosen = json.dumps(list(nodes))
+        with self.database.write() as run:
+            made = run.execute(
+                "INSERT INTO conversations (id, visitor, title, checkpoint, fingerprint, defaults, here_node, "
+                "here_tokens, created, changed) SELECT ?, visitor, ?||title, checkpoint, fingerprint, defaults, ?, ?, "
+                "?, ? FROM conversations WHERE id = ? AND visitor = ? AND deleted IS NULL",
+                (new, "Fork of ", *here, now, now, conversation, visitor),
+            )
+            if made.rowcount == 0:
+                raise _unknown(conversation)
+            for table, columns, number in (("nodes", _NODE, "id"), ("events", "node, start, text, data", "node")):
+                run.execute(
+                    f"INSERT INTO {table} (conversation, {columns}) SELECT ?, {columns} FROM {table} "
+                    f"WHERE conversation = ? AND {number} IN (SELECT value FROM json_each(?))",
+                    (new, conversation, chosen),
+                )
+        return new
 
     def rename(self, visitor: str, conversation: str, title: str) -> None:
         """Give it another title.
@@ -168,8 +213,7 @@ class Conversations:
             if row is None:
                 raise _unknown(conversation)
             nodes = run.execute(
-                "SELECT id, parent_node, parent_tokens, start, role, text, ids, options, done, closed FROM nodes "
-                "WHERE conversation = ? ORDER BY id",
+                f"SELECT {_NODE} FROM nodes WHERE conversation = ? ORDER BY id",
                 (conversation,),
             ).fetchall()
             events: dict[int, list[Token]] = {}
@@ -271,8 +315,7 @@ class Conversations:
         reply = node if isinstance(node, Reply) else None
         self._clear(run, conversation, node.id)  # left by a process that was killed
         run.execute(
-            "INSERT INTO nodes (conversation, id, parent_node, parent_tokens, start, role, text, ids, options, done, "
-            "closed, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO nodes (conversation, {_NODE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 conversation,
                 node.id,
@@ -307,7 +350,7 @@ class Conversations:
 
 
 def _node(row: Sequence[Any], tokens: tuple[Token, ...]) -> Node:
-    number, parent_node, parent_tokens, start, role, text, ids, options, done, closed = row
+    number, parent_node, parent_tokens, start, role, text, ids, options, done, closed, _ = row
     parent = (parent_node, parent_tokens)
     if role == "user":
         return Node(number, parent, start, "user", text, unpack_ids(ids))
@@ -327,6 +370,11 @@ def _node(row: Sequence[Any], tokens: tuple[Token, ...]) -> Node:
         ended,
         bool(closed),
     )
+
+
+def _summary(row: Sequence[Any], found: str = "") -> Summary:
+    number, title, checkpoint, pinned, changed, messages = row
+    return Summary(number, title, checkpoint, bool(pinned), changed, messages, found)
 
 
 def _unknown(conversation: str) -> SessionError:

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 from seqdemo.errors import StoreError
 
-__all__ = ["SCHEMA_VERSION", "Database"]
+__all__ = ["SCHEMA_VERSION", "Database", "opened"]
 
 SCHEMA_VERSION = 1
 
@@ -70,6 +70,9 @@ CREATE TABLE snapshots (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX snapshots_by_use ON snapshots (branch, used);
 """
+
+_open: dict[Path, Database] = {}
+_opening = Lock()
 
 _EXPLAINED = {
     sqlite3.SQLITE_BUSY: "another program is writing to it. Try again in a moment, or close that program",
@@ -185,3 +188,16 @@ class Database:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             why = _EXPLAINED.get(code, str(error))
             raise StoreError(f"The conversations in {self.path} cannot be used: {why}.") from error
+
+
+def opened(folder: Path) -> Database:
+    """The database of a folder, opened once for the whole process.
+
+    Raises:
+        StoreError: it cannot be opened, or was written by a newer seqdemo.
+    """
+    place = folder.resolve()
+    with _opening:
+        if place not in _open:
+            _open[place] = Database(place / "conversations.db")
+        return _open[place]

@@ -9,28 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from seqdemo.errors import ConfigError, SeqdemoError
+from seqdemo.files import home
 
 from .chat import ChatTab
 from .markup import element
 from .plugins import plugins_tab
 from .source import Sdk, Source
 from .theme import styles, theme
+from .visitors import Cookies, Visitors, secret
 
 __all__ = ["build", "launch", "serve"]
 
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
-def build(source: Source | None = None, *, tracebacks: bool = True) -> gr.Blocks:
+def build(source: Source | None = None, *, tracebacks: bool = True, visitors: Visitors | None = None) -> gr.Blocks:
     """The page's blocks, not served yet. Imports no torch.
 
     Args:
-        source: where checkpoints and plugins come from; the installed seqdemo when None.
+        source: where checkpoints, plugins and conversations come from; the installed seqdemo when None.
         tracebacks: show those of failed plugins.
+        visitors: tells them apart; by the key kept at home when None.
     """
     chosen = source if source is not None else Sdk()
+    known = visitors if visitors is not None else Visitors(secret(home()))
     demo = gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True)
     with demo:
         gr.HTML(
@@ -41,7 +46,7 @@ def build(source: Source | None = None, *, tracebacks: bool = True) -> gr.Blocks
         )
         with gr.Tabs(elem_id="sd-tabs"):
             with gr.Tab("Chat", id="chat", elem_id="sd-tab-chat"):
-                ChatTab(demo, chosen)
+                ChatTab(demo, chosen, known)
             with gr.Tab("Plugins", id="plugins", elem_id="sd-tab-plugins"):
                 plugins_tab(demo, chosen, tracebacks)
     demo.queue(api_open=False, max_size=256)
@@ -59,6 +64,7 @@ def serve(
 
     Raises:
         ConfigError: the address or the port cannot be used.
+        StoreError: the key that cookies are signed with cannot be read or made.
     """
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     if port is None and (named := os.environ.get("GRADIO_SERVER_PORT")):
@@ -67,7 +73,8 @@ def serve(
         port = int(named)
     if port is not None and not 0 < port < 65_536:
         raise ConfigError(f"Port {port} does not exist. Choose one from 1 to 65535.")
-    demo = build(source, tracebacks=host in _LOCAL)
+    visitors = Visitors(secret(home()))
+    demo = build(source, tracebacks=host in _LOCAL, visitors=visitors)
     try:
         demo.launch(
             server_name=host,
@@ -85,6 +92,7 @@ def serve(
             show_error=False,
             theme=theme(),
             css=styles(),
+            app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors)]},
             favicon_path=Path(__file__).parent / "assets" / "favicon.svg",
         )
     except OSError as error:

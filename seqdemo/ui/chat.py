@@ -11,17 +11,22 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from seqdemo.errors import SeqdemoError
+from seqdemo.errors import SeqdemoError, SessionError, StaleError
 from seqdemo.files import home
 from seqdemo.plugin import SamplingOptions
 
 from .controls import controls
 from .conversation import Intro, Window, conversation, encode, whole
 from .inspector import inspector, token_view
+from .markup import element
+from .reply import Reply, pulses
+from .shelf import Shelf
+from .sidebar import sidebar
 from .source import Checkpoint, Loader, Source
 from .status import notice, status, status_view
-from .talk import Reply, Talk, explain, pulses
-from .visitors import Visitor, Visitors
+from .tabs import Tab, Tabs
+from .talk import Talk, explain
+from .visitors import Visitors
 
 __all__ = ["ChatTab"]
 
@@ -30,6 +35,7 @@ _BEATS_PER_STATUS = 5
 _log = logging.getLogger(__name__)
 
 _TRAIN = "seqdemo train generation --model lstm --tokenizer char --data my-text.txt --out "
+_GONE = "The server was started again. Reload the page to go on; everything that was said is kept."
 
 Update = dict[Any, Any]
 
@@ -37,22 +43,25 @@ Update = dict[Any, Any]
 class ChatTab:
     """Talk to any generator: the components, and what happens when they are used.
 
-    Every handler is given the page's own key (:class:`seqdemo.ui.visitors.Visitors`) first. A reply runs in a thread of
-    its own; the handler that shows it is a coroutine, so no worker thread waits with it.
+    Every handler finds the tab it is for by gradio's session and the visitor. A reply runs in a thread of its own; the
+    handler that shows it is a coroutine, so no worker thread waits with it.
     """
 
-    def __init__(self, demo: gr.Blocks, source: Source) -> None:
+    def __init__(self, demo: gr.Blocks, source: Source, visitors: Visitors) -> None:
         self._source = source
         self._loader = Loader(source)
-        self._visitors = Visitors()
+        self._shelf = Shelf(source.database, self._loader.get)
+        self._visitors = visitors
+        self._tabs = Tabs()
         self._build()
         self._wire(demo)
 
     # --- layout -------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.page = gr.State("", delete_callback=self._visitors.drop)
+        self.page = gr.State("", delete_callback=self._tabs.drop)
         with gr.Row(elem_classes=["sd-chat"]):
+            self.shelf = sidebar(self._owner, self._shelf)
             with gr.Column(elem_classes=["sd-main"]):
                 with gr.Row(elem_classes=["sd-top"]):
                     self.model = gr.Dropdown(
@@ -60,7 +69,6 @@ class ChatTab:
                     )
                     self.regenerate = gr.Button("Regenerate", size="sm", scale=0, elem_id="sd-regenerate")
                     self.undo = gr.Button("Undo", size="sm", scale=0, elem_id="sd-undo")
-                    self.new = gr.Button("New chat", size="sm", scale=0, elem_id="sd-new")
                 self.view = conversation(self._resync)
                 self.notice = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-notice")
                 with gr.Row(elem_classes=["sd-composer"]):
@@ -91,22 +99,25 @@ class ChatTab:
         opened = [self.page, self.model, self.sampling, *self.options.components]
         # Few: the browser does work for each output of each update.
         shown = [self.view, self.status, self.notice, self.message]
-        held = [self.page, self.model, self.message, *self.options.components]
+        held = [self.model, self.message, *self.options.components]
         # The component says when it is there: what a load event sends before that is lost now and then.
         self.view.ready(self._arrive, outputs=opened, **quiet).then(
-            self._open, inputs=[self.page, self.model], outputs=shown, **streams
+            self._open, inputs=self.model, outputs=shown, **streams
         )
         demo.unload(self._leave)
-        self.model.input(self._choose, inputs=[self.page, self.model], outputs=self.options.components, **quiet).then(
-            self._open, inputs=[self.page, self.model], outputs=shown, **streams
+        self.model.input(self._choose, inputs=self.model, outputs=self.options.components, **quiet).then(
+            self._open, inputs=self.model, outputs=shown, **streams
         )
         gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
         self.regenerate.click(self._regenerate, inputs=held, outputs=shown, **streams)
         for halted in (self.stop.click, self.view.halt):
-            halted(self._stop, inputs=self.page, queue=False, **quiet)
-        self.undo.click(self._undo, inputs=[self.page, self.model], outputs=shown, **quiet)
-        self.new.click(self._new, inputs=[self.page, self.model], outputs=shown, **quiet)
-        self.view.pick(self._pick, inputs=self.page, outputs=self.panel, trigger_mode="multiple", **quiet)
+            halted(self._stop, queue=False, **quiet)
+        self.undo.click(self._undo, outputs=shown, **quiet)
+        self.shelf.fresh(self._new, inputs=self.model, outputs=shown, **streams)
+        self.shelf.open(self._visit, inputs=self.model, outputs=[*shown, self.model], **streams).then(
+            self._tune, outputs=self.options.components, **quiet
+        )
+        self.view.pick(self._pick, outputs=self.panel, trigger_mode="multiple", **quiet)
         self.view.unpick(self._unpick, outputs=self.panel, **quiet)
         self.view.example(self._take, outputs=self.message, **quiet)
         seed = next(option.component for option in self.options if option.name == "seed")
@@ -119,19 +130,29 @@ class ChatTab:
 
     def _arrive(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A page was loaded: whose it is, what can be talked to, and how the controls stand."""
-        page = str(request.session_hash)
-        visitor = self._visitors.arrive(page, str(event.key), bool(event.left))
-        found = self._checkpoints()
-        names = [name for name, record in found.items() if not record.problem]
-        chosen = (
-            visitor.talk.name if visitor.talk is not None and visitor.talk.name in names else next(iter(names), None)
-        )
+        page, owner = str(request.session_hash), self._visitors.of(request)
+        tab = self._tabs.arrive(page, owner, str(event.key), bool(event.left))
+        names = [name for name, record in self._checkpoints().items() if not record.problem]
+        if not tab.wanted and not (tab.talk is not None and tab.talk.busy):
+            tab.wanted = str(event.conversation)
+        name = tab.talk.name if tab.talk is not None else self._held_with(owner, tab.wanted)
+        chosen = name if name in names else next(iter(names), None)
+        tab.tuned = chosen
         wide = int(event.width) > 900
         return [page, gr.Dropdown(names, value=chosen), gr.Accordion(open=wide), *self._preferred(chosen)]
 
+    def _held_with(self, owner: str, conversation: str) -> str | None:
+        try:
+            return self._shelf.checkpoint(owner, conversation) if conversation else None
+        except SeqdemoError:
+            return None  # said when the conversation itself is opened
+
     def _leave(self, request: gr.Request) -> None:
         """The page is gone: nothing goes on working for it."""
-        self._visitors.leave(str(request.session_hash))
+        self._tabs.leave(str(request.session_hash))
+
+    def _tab(self, request: gr.Request) -> Tab | None:
+        return self._tabs.at(str(request.session_hash), self._visitors.of(request))
 
     def _preferred(self, name: str | None) -> list[Any]:
         try:
@@ -139,24 +160,31 @@ class ChatTab:
         except SeqdemoError:
             return self.options.shown({})
 
-    def _choose(self, page: str, name: str | None) -> list[Any]:
-        self._visitors.at(page).cancel()
+    def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
+        if (tab := self._tab(request)) is not None:
+            tab.turn()
+            tab.tuned = name
         return self._preferred(name)
 
+    def _tune(self, request: gr.Request) -> list[Any]:
+        """The controls as the checkpoint on show prefers them, where they were another one's."""
+        tab = self._tab(request)
+        if tab is None or tab.talk is None or tab.talk.name == tab.tuned:
+            return [gr.skip() for _ in self.options]
+        tab.tuned = tab.talk.name
+        return self._preferred(tab.tuned)
+
+    def _owner(self, key: str) -> str:
+        tab = self._tabs.keyed(key)
+        if tab is None:
+            raise SessionError(_GONE)
+        return tab.owner
+
     def _resync(self, key: str) -> str:
-        visitor = self._visitors.keyed(str(key))
-        return encode(whole(visitor.talk, visitor.key, None)) if visitor is not None else ""
+        tab = self._tabs.keyed(str(key))
+        return encode(whole(tab.talk, tab.key, None)) if tab is not None else ""
 
     # --- looking at a conversation ------------------------------------------------------------------------------
-
-    async def _talk(self, visitor: Visitor, name: str) -> Talk:
-        """The visitor's conversation with a checkpoint, loaded first if need be."""
-
-        def find() -> Talk:
-            pipeline = self._loader.get(name)
-            return visitor.begin(name, lambda: Talk(name, pipeline.session()))
-
-        return await asyncio.to_thread(find)
 
     def _intro(self, name: str | None) -> Intro:
         found = self._checkpoints()
@@ -171,116 +199,156 @@ class ChatTab:
         folder = str(home() / "checkpoints" / "my-model").replace(str(Path.home()), "~", 1)
         return Intro("Nothing to talk to yet", lines, command=_TRAIN + folder)
 
-    def _scene(
-        self, visitor: Visitor, name: str | None, talk: Talk | None, note: str = "", busy: bool = False
-    ) -> Update:
+    def _scene(self, tab: Tab, name: str | None, note: str = "", busy: bool | None = None) -> Update:
         """Everything on show when no reply streams, or when one is about to."""
+        talk = tab.talk
+        shown = talk.name if talk is not None else name
+        if not note and talk is not None and talk.trouble:
+            note = notice(talk.trouble, "hint")
         return {
-            self.view: encode(whole(talk, visitor.key, self._intro(name), busy)),
-            self.status: status_view(talk, self._loader.loaded(name) if name else None),
+            self.view: encode(whole(talk, tab.key, self._intro(name), busy)),
+            self.status: status_view(talk, self._loader.loaded(shown) if shown else None),
             self.notice: note,
         }
 
-    async def _open(self, page: str, name: str | None) -> AsyncIterator[Update]:
-        """Show the conversation with a checkpoint, and load it."""
-        visitor = self._visitors.at(page)
-        talk = visitor.turn_to(name)
-        if talk is not None and name is not None and talk.reply is not None and talk.busy:
-            async for update in self._follow(visitor, name, talk, talk.reply):
+    async def _open(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
+        """Show the conversation that is wanted, or a new one; a reply that runs is shown on."""
+        tab = self._tab(request)
+        if tab is None:
+            yield {self.notice: notice(_GONE)}
+            return
+        talk, wanted = tab.talk, tab.wanted
+        tab.wanted = ""
+        if talk is not None and talk.reply is not None and talk.busy:
+            async for update in self._follow(tab, talk, talk.reply):
                 yield update
             return
-        if name is None or talk is not None:
-            yield self._scene(visitor, name, talk)
+        async for update in self._turn(tab, name, wanted or (talk.conversation if talk is not None else "")):
+            yield update
+
+    async def _turn(self, tab: Tab, name: str | None, conversation: str = "") -> AsyncIterator[Update]:
+        """Show a conversation that was kept, or a new one with a checkpoint; loads what it needs."""
+        turn = tab.turn()
+        known = await asyncio.to_thread(self._held_with, tab.owner, conversation)
+        name = known or name
+        if name is None:
+            yield self._scene(tab, None)
             return
-        yield self._scene(visitor, name, None, notice(f"Loading {name} …", "progress"))
+        if self._loader.loaded(name) is None:
+            yield self._scene(tab, name, notice(f"Loading {name} …", "progress"))
         try:
-            talk = await self._talk(visitor, name)
+            talk = await asyncio.to_thread(self._find, tab.owner, name, conversation if known else "")
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
             yield {self.notice: self._explained(error)}
             return
-        if visitor.talk is talk and not talk.messages:
-            yield self._scene(visitor, name, talk)
+        if tab.show(talk, turn):
+            yield self._scene(tab, name)
+
+    def _find(self, owner: str, name: str, conversation: str) -> Talk:
+        return self._shelf.open(owner, conversation) if conversation else self._shelf.fresh(owner, name)
 
     def _explained(self, error: Exception) -> str:
         if not isinstance(error, SeqdemoError):
             _log.error("A request of the page failed.", exc_info=error)
+        if isinstance(error, StaleError):
+            return notice(str(error), "error", element("a", "Reload", href=""))
         return notice(explain(error))
 
     # --- talking ------------------------------------------------------------------------------------------------
 
-    async def _send(self, page: str, name: str | None, message: str, *held: Any) -> AsyncIterator[Update]:
+    async def _send(self, request: gr.Request, name: str | None, message: str, *held: Any) -> AsyncIterator[Update]:
         if name is None:
             yield {self.notice: notice("There is no model to send this to. Train one first.")}
             return
         if not message:
             yield {self.notice: notice("The message is empty. Write something for the model to go on from.", "hint")}
             return
-        async for update in self._respond(page, name, lambda talk: talk.say(message, self.options.values(held))):
+        empty: Update = {self.message: ""}
+        async for update in self._respond(
+            request, name, lambda talk: talk.say(message, self.options.values(held)), empty
+        ):
             yield update
 
-    async def _regenerate(self, page: str, name: str | None, message: str, *held: Any) -> AsyncIterator[Update]:
-        if name is None:
-            return
-        async for update in self._respond(page, name, lambda talk: talk.again(self.options.values(held)), keep=True):
+    async def _regenerate(
+        self, request: gr.Request, name: str | None, message: str, *held: Any
+    ) -> AsyncIterator[Update]:
+        async for update in self._respond(request, name, lambda talk: talk.again(self.options.values(held))):
             yield update
 
     async def _respond(
-        self, page: str, name: str, begin: Callable[[Talk], Reply], keep: bool = False
+        self, request: gr.Request, name: str | None, begin: Callable[[Talk], Reply], then: Update | None = None
     ) -> AsyncIterator[Update]:
-        """Begin a reply and show it while it grows. ``keep``: leave what is in the message box."""
-        visitor = self._visitors.at(page)
-        visitor.turn_to(name)
+        """Begin a reply in the conversation on show and follow it. ``then``: what else changes once it has begun."""
+        tab = self._tab(request)
+        if tab is None:
+            yield {self.notice: notice(_GONE)}
+            return
         try:
-            if self._loader.loaded(name) is None:
-                yield {self.notice: notice(f"Loading {name} …", "progress")}
-            talk = await self._talk(visitor, name)
+            talk = tab.talk
+            if talk is None and name is not None:
+                talk = await asyncio.to_thread(self._shelf.fresh, tab.owner, name)
+                tab.show(talk, tab.turn())
+            if talk is None:
+                return
             reply = await asyncio.to_thread(begin, talk)
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield {self.notice: self._explained(error)}
+            yield self._scene(tab, name, self._explained(error))
             return
-        first = {} if keep else {self.message: ""}
-        async for update in self._follow(visitor, name, talk, reply):
-            yield {**update, **first}
-            first = {}
+        async for update in self._follow(tab, talk, reply):
+            yield {**update, **(then or {})}
+            then = None
 
-    async def _follow(self, visitor: Visitor, name: str, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
+    async def _follow(self, tab: Tab, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
         """Show a reply while it grows. It goes on for a while when nobody looks any more."""
-        with visitor.looking():
-            window = Window(talk)
-            yield self._scene(visitor, name, talk, busy=True)
+        with tab.looking():
+            window = Window(talk, reply)
+            yield self._scene(tab, talk.name, busy=True)
             beats = 0
             async for _ in pulses(reply):
                 finished = reply.finished
-                if visitor.talk is not talk:
+                if tab.talk is not talk:
                     return
                 update: Update = {self.view: encode(window.update(finished))}
                 if finished or beats % _BEATS_PER_STATUS == 0:
-                    update[self.status] = status_view(talk, self._loader.loaded(name))
+                    update[self.status] = status_view(talk, self._loader.loaded(talk.name))
                 if finished:
                     update[self.notice] = self._explained(reply.error) if reply.error is not None else ""
                 beats += 1
                 yield update
 
-    def _stop(self, page: str) -> None:
+    def _stop(self, request: gr.Request) -> None:
         """Stop the work itself; the reply then ends by itself on the page."""
-        self._visitors.at(page).cancel()
+        if (tab := self._tab(request)) is not None:
+            tab.cancel()
 
-    def _undo(self, page: str, name: str | None) -> Update:
-        visitor = self._visitors.at(page)
-        if visitor.talk is None:
-            return {}
+    def _undo(self, request: gr.Request) -> Update:
+        tab = self._tab(request)
+        if tab is None or tab.talk is None:
+            return {self.notice: notice(_GONE)} if tab is None else {}
         try:
-            said = visitor.talk.undo()
+            said = tab.talk.undo()
         except SeqdemoError as error:
-            return {self.notice: notice(str(error))}
-        return {**self._scene(visitor, name, visitor.talk), self.message: said}
+            return {self.notice: self._explained(error)}
+        return {**self._scene(tab, tab.talk.name), self.message: said}
 
-    async def _new(self, page: str, name: str | None) -> Update:
-        visitor = self._visitors.at(page)
-        if name is None:
-            return {}
-        visitor.forget(name)
-        return self._scene(visitor, name, await self._talk(visitor, name))
+    async def _new(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
+        tab = self._tab(request)
+        if tab is None:
+            yield {self.notice: notice(_GONE)}
+            return
+        async for update in self._turn(tab, name):
+            yield update
+
+    async def _visit(self, request: gr.Request, name: str | None, event: gr.EventData) -> AsyncIterator[Update]:
+        """Open a conversation of the list, and choose the checkpoint it was held with."""
+        tab = self._tab(request)
+        if tab is None:
+            yield {self.notice: notice(_GONE)}
+            return
+        async for update in self._turn(tab, name, str(event.conversation)):
+            yield update
+        if tab.talk is not None and not tab.talk.trouble and tab.talk.name != name:
+            yield {self.model: tab.talk.name}
 
     def _take(self, event: gr.EventData) -> str:
         return str(event.text)
@@ -290,11 +358,11 @@ class ChatTab:
 
     # --- looking inside -----------------------------------------------------------------------------------------
 
-    def _pick(self, page: str, event: gr.EventData) -> Any:
-        visitor = self._visitors.at(page)
-        if not visitor.newest(float(event.at)):
+    def _pick(self, event: gr.EventData, request: gr.Request) -> Any:
+        tab = self._tab(request)
+        if tab is None or not tab.newest(float(event.at)):
             return gr.skip()
-        talk = visitor.talk
+        talk = tab.talk
         return token_view(talk.token(int(event.message), int(event.token)) if talk is not None else None)
 
     def _unpick(self) -> Any:

@@ -19,7 +19,9 @@ from typing import Any
 import gradio as gr
 
 from .assets import asset
-from .talk import Message, Talk
+from .messages import Message
+from .reply import Reply
+from .talk import Talk
 
 __all__ = ["Intro", "Window", "conversation", "encode", "whole"]
 
@@ -63,8 +65,8 @@ class Intro:
 def conversation(resync: Callable[[str], str]) -> gr.HTML:
     """The component.
 
-    It triggers ``ready`` (key, left, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed), ``example``
-    (text) and ``halt``.
+    It triggers ``ready`` (key, left, conversation, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
+    ``example`` (text) and ``halt``.
 
     Args:
         resync: the whole conversation of a visitor, by key; called by the script when it missed something.
@@ -112,7 +114,11 @@ def encode(update: dict[str, Any]) -> str:
 
 
 def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = None) -> dict[str, Any]:
-    """Everything of a conversation."""
+    """Everything of a conversation.
+
+    Args:
+        key: the tab's; a script that missed something asks with it.
+    """
     messages = talk.messages if talk is not None else []
     running = busy if busy is not None else talk is not None and talk.busy
     return {
@@ -120,6 +126,7 @@ def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = 
         "serial": next(_serial),
         "key": key,
         "talk": talk.id if talk is not None else 0,
+        "conversation": talk.conversation if talk is not None else "",
         "messages": [_payload(message) for message in messages],
         "intro": intro.payload() if intro is not None and not messages else None,
         "busy": running,
@@ -129,9 +136,9 @@ def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = 
 class Window:
     """What to tell the browser about a reply that grows: its newest tokens, and those of the last few updates."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, reply: Reply) -> None:
         self._talk = talk
-        self._message = talk.messages[-1]
+        self._message = reply.message
         self._index = len(talk.messages) - 1
         self._sent: deque[int] = deque([0], maxlen=_OVERLAP)
 

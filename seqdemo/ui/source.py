@@ -7,9 +7,11 @@ from threading import Lock
 from typing import Any, Protocol
 
 from seqdemo.errors import SeqdemoError
+from seqdemo.files import home
 from seqdemo.plugin import Event, Generation, SamplingOptions, TaskConfig
+from seqdemo.store import Database, opened
 
-__all__ = ["Checkpoint", "Loader", "Sdk", "Session", "Source", "Stream"]
+__all__ = ["Checkpoint", "Loader", "Sdk", "Source", "Stream"]
 
 
 class Checkpoint(Protocol):
@@ -35,18 +37,6 @@ class Stream(Protocol):
     def generation(self) -> Generation: ...
 
 
-class Session(Protocol):
-    """One conversation."""
-
-    @property
-    def tokens_read(self) -> int: ...
-    @property
-    def state_bytes(self) -> int: ...
-    def stream(self, message: str, **options: Any) -> Stream: ...
-    def stream_regenerate(self, **options: Any) -> Stream: ...
-    def undo(self) -> Any: ...
-
-
 class Source(Protocol):
     """Everything the page shows comes from here, so that tests can put something else in its place."""
 
@@ -54,6 +44,7 @@ class Source(Protocol):
     def preferences(self, name: str) -> Mapping[str, Any]: ...
     def load(self, name: str) -> Any: ...
     def plugins(self, reload: bool = False) -> Sequence[Any]: ...
+    def database(self) -> Database: ...
 
 
 def _generates(task: str) -> bool:
@@ -94,6 +85,10 @@ class Sdk:
         import seqdemo
 
         return seqdemo.plugins(reload=reload)
+
+    def database(self) -> Database:
+        """Where conversations are kept."""
+        return opened(home() / "conversations")
 
 
 class Loader:

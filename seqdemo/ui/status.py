@@ -31,10 +31,10 @@ def _fact(name: str, value: str, title: str = "") -> Markup:
     return element("div", element("dt", name), element("dd", value), title=title or None)
 
 
-def notice(text: str, kind: str = "error") -> Markup:
-    """One calm line: ``kind`` is ``error``, ``progress`` or ``hint``."""
+def notice(text: str, kind: str = "error", *after: str) -> Markup:
+    """One calm line: ``kind`` is ``error``, ``progress`` or ``hint``; ``after`` comes behind the text."""
     role = "alert" if kind == "error" else "status"
-    return element("p", text, class_=f"sd-notice sd-{kind}", role=role)
+    return element("p", text, *(part for one in after for part in (" ", one)), class_=f"sd-notice sd-{kind}", role=role)
 
 
 def status_view(talk: Talk | None, pipeline: Any) -> Markup:
@@ -52,7 +52,7 @@ def status_view(talk: Talk | None, pipeline: Any) -> Markup:
 def _conversation_facts(talk: Talk) -> list[Markup]:
     reply = talk.reply
     facts = []
-    if reply is not None and reply.prefill is not None and not reply.message.tokens and not reply.finished:
+    if reply is not None and reply.prefill is not None and not reply.tokens and not reply.finished:
         facts.append(_fact("reading", f"{reply.prefill.read:,} of {reply.prefill.total:,} tokens"))
     generated = sum(len(message.tokens) for message in talk.messages)
     facts.append(_fact("read", f"{talk.tokens_read:,} tokens", "Everything the state has taken in"))

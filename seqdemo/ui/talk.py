@@ -1,121 +1,27 @@
-"""One conversation as the page knows it, and replies that stream into it.
-
-A reply is drained by a thread of its own. The page looks at it now and then, so what the page does, or that it has
-gone away, never holds the engine up; and stopping a reply closes its stream, whatever the page believes.
-"""
+"""One conversation as a tab knows it, and replies that stream into it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
-from threading import Lock, Thread
-from time import perf_counter
-from typing import Any, Literal
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from seqdemo.errors import SeqdemoError, SessionError
-from seqdemo.plugin import Done, Event, Prefill, Token
+from seqdemo.plugin import Token
 
-from .source import Session, Stream
+from .messages import Message, said
+from .reply import Reply
+from .source import Stream
 
-__all__ = ["UPDATES_PER_SECOND", "Message", "Reply", "Talk", "explain", "pulses"]
+if TYPE_CHECKING:
+    from seqdemo.decoding import Session
+    from seqdemo.decoding.tree import Point, Tree
 
-UPDATES_PER_SECOND = 20
+__all__ = ["Talk", "explain"]
 
 _serial = count(1)
-
-
-@dataclass(slots=True)
-class Message:
-    """What one side said.
-
-    Attributes:
-        role: ``"user"`` or ``"model"``.
-        text: what the user wrote; empty for the model, whose text is its tokens' (and ``done.text``).
-        tokens: the model's tokens so far.
-        done: how the model's message ended; None while it streams.
-        version: how many replies to the same message came before it.
-    """
-
-    role: Literal["user", "model"]
-    text: str = ""
-    tokens: list[Token] = field(default_factory=list)
-    done: Done | None = None
-    version: int = 0
-
-    @property
-    def content(self) -> str:
-        """The whole text."""
-        return self.text + "".join(token.text for token in self.tokens) + (self.done.text if self.done else "")
-
-
-class Reply:
-    """A stream on its way into a message.
-
-    Attributes:
-        message: what it is written into.
-        prefill: how far the prompt has been read.
-        error: what went wrong, if something did.
-        finished: nothing more will come.
-    """
-
-    def __init__(self, stream: Stream, message: Message, ended: Callable[[], None]) -> None:
-        self.message = message
-        self.prefill: Prefill | None = None
-        self.error: Exception | None = None
-        self.finished = False
-        self.events = 0
-        self._first = 0.0
-        self._last = 0.0
-        self._stream = stream
-        self._ended = ended
-        self._thread = Thread(target=self._drain, name="seqdemo-reply", daemon=True)
-        self._thread.start()
-
-    def _drain(self) -> None:
-        try:
-            for event in self._stream:
-                self._take(event)
-            if self.message.done is None:
-                # Whoever closed the stream has read the rest of it.
-                whole = self._stream.generation()
-                self.message.tokens[:], self.message.done = whole.tokens, whole.done
-        except Exception as error:  # noqa: BLE001 - whatever a model plugin raises ends this reply and nothing else
-            self.error = error
-        finally:
-            self._ended()
-            self.finished = True
-
-    def _take(self, event: Event) -> None:
-        if isinstance(event, Token):
-            self.message.tokens.append(event)
-            self._last = perf_counter()
-            self._first = self._first or self._last
-        elif isinstance(event, Prefill):
-            self.prefill = event
-        else:
-            self.message.done = event
-        self.events += 1
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Measured at the end of a reply by the engine, before that by when tokens came; 0 when unknown."""
-        if self.message.done is not None:
-            return self.message.done.usage.tokens_per_second
-        elapsed = self._last - self._first
-        return (len(self.message.tokens) - 1) / elapsed if elapsed > 0 else 0.0
-
-    def cancel(self) -> None:
-        """Stop the work, without waiting for it. What was generated so far stays."""
-        if not self.finished:
-            # Closing waits for the step that is being made: too long for the loop that serves every page.
-            Thread(target=self._stream.close, name="seqdemo-cancel", daemon=True).start()
-
-    def join(self, timeout: float) -> bool:
-        """Wait until nothing more will come; False if that took longer than ``timeout`` seconds."""
-        self._thread.join(timeout)
-        return self.finished
 
 
 class Talk:
@@ -124,21 +30,44 @@ class Talk:
     Attributes:
         id: differs from that of every other talk.
         name: the checkpoint's name.
-        session: where its state is.
-        messages: everything said.
+        messages: everything said, to the place one stands at.
         reply: the last reply, running or not.
         state_bytes: size of the state, the same however long it gets.
+        trouble: why it cannot be gone on with; empty where it can.
+
+    Args:
+        begin: makes the session when the first message is sent: a conversation nobody said anything in is not kept.
+        session: that of a conversation that was kept.
     """
 
-    def __init__(self, name: str, session: Session) -> None:
+    def __init__(
+        self,
+        name: str,
+        begin: Callable[[], Session] | None = None,
+        session: Session | None = None,
+        state_bytes: int = 0,
+    ) -> None:
         self.id = next(_serial)
         self.name = name
-        self.session = session
         self.messages: list[Message] = []
         self.reply: Reply | None = None
-        self.state_bytes = session.state_bytes
+        self.state_bytes = state_bytes
+        self.trouble = ""
+        self.conversation = "" if session is None else session.id
+        self._begin = begin
+        self._session = session
         self._read = 0
         self._lock = Lock()
+        self._look()
+
+    @classmethod
+    def closed(cls, name: str, conversation: str, tree: Tree, here: Point, trouble: str) -> Talk:
+        """One that can be read, and not gone on with."""
+        made = cls(name)
+        made.conversation, made.trouble = conversation, trouble
+        made.messages = said(tree, here)
+        made._read = tree.position(here)
+        return made
 
     @property
     def busy(self) -> bool:
@@ -148,35 +77,83 @@ class Talk:
     @property
     def tokens_read(self) -> int:
         """Tokens the state has read by now, those of a running reply included. Never waits for the session."""
-        return self._read + (len(self.messages[-1].tokens) if self.busy else 0)
+        return self._read + (self.reply.tokens if self.reply is not None and self.busy else 0)
 
-    def say(self, message: str, options: Mapping[str, Any]) -> Reply:
-        """Send a message and start the reply.
+    def say(self, message: str, options: Mapping[str, Any], opening: str = "") -> Reply:
+        """Send a message and start the reply, whose first words may be given.
 
         Raises:
             SeqdemoError: it cannot be sent as it is; nothing has changed then.
         """
         with self._lock:
-            self._check_idle()
-            stream = self.session.stream(message, **options)
-            return self._begin(stream, [*self.messages, Message("user", message)], Message("model"))
+            return self._say(self._idle(), message, options, opening)
 
-    def again(self, options: Mapping[str, Any]) -> Reply:
-        """Replace the last reply by another version. A seed that is given counts on, so that it is another one.
+    def again(self, options: Mapping[str, Any], opening: str = "") -> Reply:
+        """Make another version of the last reply. A seed that is given counts on, so that it is another one.
 
         Raises:
             SessionError: there is no reply.
         """
         with self._lock:
-            self._check_idle()
-            if not self.messages:
-                raise SessionError("There is no reply yet to make again. Send a message first.")
-            answer = Message("model", version=self.messages[-1].version + 1)
+            session = self._idle("There is no reply yet to make again. Send a message first.")
+            last, parent = self.messages[-1], session.here
+            if last.role == "model":
+                parent = session.tree.get(last.nodes[0]).parent
+            before = sum(node.role == "reply" for node in session.tree.children(parent))
             chosen = dict(options)
             if chosen.get("seed") is not None:
-                chosen["seed"] = (chosen["seed"] + answer.version) % 2**63
-            stream = self.session.stream_regenerate(**chosen)
-            return self._begin(stream, self.messages[:-1], answer)
+                chosen["seed"] = (chosen["seed"] + before) % 2**63
+            with self._looking():
+                if last.role == "model":
+                    session.stand_before(last.nodes[0])
+                if opening:
+                    session.write(opening)
+                    stream = session.stream_continue(**chosen)
+                else:
+                    stream = session.stream_regenerate(**chosen)
+            return self._stream(session, stream, Message("model", version=before, count=before + 1))
+
+    def go_on(self, options: Mapping[str, Any]) -> Reply:
+        """Go on with the last reply.
+
+        Raises:
+            SessionError: nothing was said yet.
+        """
+        with self._lock:
+            session = self._idle("There is nothing yet to go on from. Send a message first.")
+            return self._stream(session, session.stream_continue(**options), Message("model"))
+
+    def rewrite(self, message: int, text: str, options: Mapping[str, Any], opening: str = "") -> Reply | None:
+        """Say something else in the place of a message, which stays as a version; the reply to it, if it has one.
+
+        Raises:
+            SessionError: there is no such message.
+        """
+        with self._lock:
+            session, old = self._idle(), self._message(message)
+            with self._looking():
+                session.stand_before(old.nodes[0])
+                if old.role == "user":
+                    return self._say(session, text, options, opening)
+                session.write(text)
+            self._look()
+            return None
+
+    def select(self, message: int, by: int) -> bool:
+        """Show another version of a message, with what was said after it; whether there is one.
+
+        Raises:
+            SessionError: there is no such message.
+        """
+        with self._lock:
+            session, found = self._idle(), self._message(message)
+            wanted = found.version + by
+            if not 0 <= wanted < len(found.versions):
+                return False
+            with self._looking():
+                session.select(found.versions[wanted])
+            self._look()
+            return True
 
     def undo(self) -> str:
         """Take back the last message and its reply; the text of the message.
@@ -185,14 +162,18 @@ class Talk:
             SessionError: there is none.
         """
         with self._lock:
-            self._check_idle()
-            if not self.messages:
-                raise SessionError("There is nothing to take back.")
-            self.session.undo()
-            said = self.messages[-2].text
-            del self.messages[-2:]
-            self._count()
-            return said
+            text = self._idle("There is nothing to take back.").undo()
+            self._look()
+            return text
+
+    def place(self, message: int) -> tuple[int, Session]:
+        """The last node of a message, and the session it is in.
+
+        Raises:
+            SessionError: there is no such message, or a reply is streaming.
+        """
+        with self._lock:
+            return self._message(message).nodes[-1], self._idle()
 
     def token(self, message: int, index: int) -> Token | None:
         """A token of one of the model's messages."""
@@ -205,33 +186,59 @@ class Talk:
         if self.reply is not None:
             self.reply.cancel()
 
-    def _begin(self, stream: Stream, messages: list[Message], answer: Message) -> Reply:
-        self._count()
-        self.messages = [*messages, answer]
-        self.reply = Reply(stream, answer, self._count)
+    def _say(self, session: Session, message: str, options: Mapping[str, Any], opening: str) -> Reply:
+        if not opening:
+            return self._stream(session, session.stream(message, **options), Message("model"))
+        with self._looking():
+            session.write(opening, message)
+            return self._stream(session, session.stream_continue(**options), Message("model"))
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Where only a part of several steps was done, see which."""
+        try:
+            yield
+        except SeqdemoError:
+            self._look()
+            raise
+
+    def _message(self, index: int) -> Message:
+        if not 0 <= index < len(self.messages) or not self.messages[index].nodes:
+            raise SessionError("There is no such message here any more. Reload the page.")
+        return self.messages[index]
+
+    def _stream(self, session: Session, stream: Stream, answer: Message) -> Reply:
+        self._look()
+        self._read = session.tokens_read
+        if self.messages[-1].role == "model":
+            answer = self.messages[-1]
+            answer.done = None
+        else:
+            self.messages = [*self.messages, answer]
+        self.reply = Reply(stream, answer, self._look)
         return self.reply
 
-    def _count(self) -> None:
-        self._read = self.session.tokens_read
+    def _look(self) -> None:
+        """See what the session holds."""
+        if self._session is not None:
+            here = self._session.here
+            self.messages = said(self._session.tree, here)
+            self._read = self._session.tree.position(here)
 
-    def _check_idle(self) -> None:
+    def _idle(self, otherwise: str = "") -> Session:
+        """The session, where it can be used now; ``otherwise``: what to say where nothing was said yet."""
         if self.busy:
             raise SessionError("A reply is still being written. Stop it first.")
-
-
-async def pulses(
-    reply: Reply, per_second: float = UPDATES_PER_SECOND, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
-) -> AsyncIterator[None]:
-    """Tick whenever there is something new in a reply, at most so often; the last tick comes after its end."""
-    seen = -1
-    while True:
-        finished = reply.finished
-        if reply.events != seen or finished:
-            seen = reply.events
-            yield
-        if finished:
-            return
-        await sleep(1 / per_second)
+        if self.trouble:
+            raise SessionError(self.trouble)
+        if otherwise and not self.messages:
+            raise SessionError(otherwise)
+        if self._session is None:
+            if self._begin is None:
+                raise SessionError("This conversation cannot be gone on with.")
+            self._session = self._begin()
+            self.conversation = self._session.id
+        return self._session
 
 
 def explain(error: Exception) -> str:

@@ -1,21 +1,29 @@
-"""A stand-in for the SDK, so that the page can be tested without training or loading anything."""
+"""A stand-in for the SDK: what is said is scripted, all else is real, so nothing is trained or loaded."""
 
 from __future__ import annotations
 
-import math
+import importlib.util
 import shutil
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from seqdemo.errors import TokenizerError
-from seqdemo.plugin import Alternative, Done, Event, Generation, Prefill, Token, Usage
+from seqdemo.files import home
+from seqdemo.plugin import SamplingOptions
+from seqdemo.store import Database, opened
+
+_spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
+assert _spec
+assert _spec.loader
+scripted = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(scripted)
 
 
 @dataclass
@@ -46,89 +54,27 @@ class FakeProblem:
     traceback: str = "Traceback (most recent call last):\n  <b>ModuleNotFoundError</b>"
 
 
-class FakeStream:
-    """Plays a script of token texts, ``delay`` seconds apart, until it is closed."""
-
-    def __init__(self, owner: FakeSession, words: list[str], options: dict[str, Any]) -> None:
-        self.owner, self.words, self.options = owner, words, options
-        self.closed = threading.Event()
-        self.events: list[Event] = []
-
-    def generation(self) -> Generation:
-        tokens = tuple(event for event in self.events if isinstance(event, Token))
-        done = next(event for event in self.events if isinstance(event, Done))
-        return Generation("", "".join(token.text for token in tokens), tokens, done)
-
-    def close(self) -> None:
-        self.closed.set()
-
-    def __iter__(self) -> Iterator[Event]:
-        for event in self._play():
-            self.events.append(event)
-            yield event
-
-    def _play(self) -> Iterator[Event]:
-        source, limit = self.owner.source, self.options.get("max_tokens", 200)
-        seed = self.options.get("seed")
-        seed = 2**62 + 1 if seed is None else seed
-        yield Prefill(4, 4)
-        made, reason = 0, "length"
-        for index in range(limit):
-            if self.closed.wait(source.delay):
-                reason = "cancelled"
-                break
-            text = self.words[index % len(self.words)]
-            source.generated += 1
-            made += 1
-            self.owner.tokens_read += 1
-            best = [
-                Alternative(index + 1000 * n, other, 0.5 / (n + 1), 0.7 / (n + 1) * (n < 3))
-                for n, other in enumerate((text, " moon", "\n", "<b>", "月"))
-            ]
-            yield Token(index, text, math.log(0.5), 1.2, tuple(best[: self.options.get("alternatives", 5)]), index + 4)
-        yield Done(reason, Usage(4, made, made * 0.01, 0.01, 16_384), seed=seed)  # type: ignore[arg-type]
-
-
-class FakeSession:
-    def __init__(self, source: FakeSource, name: str) -> None:
-        self.source, self.name = source, name
-        self.tokens_read = 0
-        self.state_bytes = 16_384
-        self.said: list[str] = []
-        self.seeds: list[int | None] = []
-
-    def _words(self) -> list[str]:
-        return self.source.scripts.get(self.name, [" the", " sea", " was", " calm", ",\n"])
-
-    def stream(self, message: str, **options: Any) -> FakeStream:
-        if "☠" in message:
-            raise TokenizerError("The character '☠' <i>is not</i> in the vocabulary. Leave it out.")
-        self.said.append(message)
-        self.tokens_read += 4
-        return FakeStream(self, self._words(), options)
-
-    def stream_regenerate(self, **options: Any) -> FakeStream:
-        return FakeStream(self, ["again "], options)
-
-    def undo(self) -> str:
-        return self.said.pop()
-
-
-@dataclass
-class FakeStepper:
-    precision: str = "float32"
-    description: str = "as it comes"
-
-
 @dataclass
 class FakePipeline:
+    """Real decoding, real sessions, over a head that says what it is told to."""
+
     source: FakeSource
     name: str
-    device: str = "cpu"
-    stepper: FakeStepper = field(default_factory=FakeStepper)
+    device: Any = "cpu"
+    task: str = "generation"
 
-    def session(self) -> FakeSession:
-        return FakeSession(self.source, self.name)
+    def __post_init__(self) -> None:
+        self.head = self.source.head(self.name)
+        self.fingerprint = f"weights of {self.name}"
+
+    def options(self, given: Mapping[str, Any]) -> SamplingOptions:
+        return SamplingOptions(**given)
+
+    @property
+    def stepper(self) -> Any:
+        from seqdemo.decoding.prepare import stepping
+
+        return stepping(self.head, torch.device("cpu"))
 
 
 class FakeSource:
@@ -147,13 +93,21 @@ class FakeSource:
         self.load_delay = 0.0
         self.generated = 0
         self.scans = 0
-        self.scripts: dict[str, list[str]] = {"诗词": list("床前明月光，疑是地上霜。\n")}
+        self.scripts: dict[str, list[str]] = {"诗词": scripted.POEM}
+        self.nasty: list[str] = scripted.NASTY
+        self.folder: Path | None = None
 
     def checkpoints(self) -> list[FakeRecord]:
         return self.records
 
     def preferences(self, name: str) -> dict[str, Any]:
-        return {"temperature": 0.7}
+        return {"temperature": 0.0}
+
+    def head(self, name: str) -> Any:
+        return scripted.ScriptedHead(name, self)
+
+    def database(self) -> Database:
+        return opened(self.folder or home() / "conversations")
 
     def load(self, name: str) -> FakePipeline:
         time.sleep(self.load_delay)
@@ -224,19 +178,22 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[str, FakeSource]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FakeSource]]:
     from seqdemo.ui import serve
 
     source = FakeSource()
-    demo = serve(port=_free_port(), source=source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQDEMO_HOME", str(tmp_path_factory.mktemp("served")))
+        demo = serve(port=_free_port(), source=source)
     yield demo.local_url, source
     demo.close(verbose=False)
 
 
 @pytest.fixture
-def site(browser: Any, served: tuple[str, FakeSource]) -> Iterator[Site]:
+def site(browser: Any, served: tuple[str, FakeSource], own_home: Path) -> Iterator[Site]:
     url, source = served
     vars(source).update(vars(FakeSource()))
+    source.folder = own_home / "conversations"
     found = Site(browser, url, source)
     yield found
     found.close()

@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 
-from seqdemo.errors import SessionError, TokenizerError
+from seqdemo.errors import CheckpointError, SessionError, TokenizerError
 from seqdemo.plugin import Done, Prefill, Token, Usage
 from seqdemo.ui.conversation import Intro, Window, whole
-from seqdemo.ui.talk import Message, Reply, Talk, pulses
-from seqdemo.ui.visitors import Visitor, Visitors
+from seqdemo.ui.messages import Message
+from seqdemo.ui.reply import Reply, pulses
+from seqdemo.ui.shelf import Shelf
+from seqdemo.ui.tabs import Tab, Tabs
+from seqdemo.ui.talk import Talk
 
-OPTIONS = {"max_tokens": 50, "alternatives": 5}
+OPTIONS = {"max_tokens": 50, "alternatives": 5, "temperature": 0.0}
 
 
 def talk_with(source: Any, delay: float = 0.0, name: str = "stories") -> Talk:
     source.delay = delay
-    return Talk(name, source.load(name).session())
+    return Shelf(source.database, source.load).fresh("ada", name)
 
 
 class Scripted:
@@ -58,8 +61,9 @@ def test_windows_overlap_so_that_updates_may_be_skipped(source: Any) -> None:
     talk = talk_with(source)
     answer = Message("model")
     talk.messages = [Message("user", "hi"), answer]
-    window, reply, seen = Window(talk), Scripted(), []
+    reply, seen = Scripted(), list[str]()
     reply.message = answer
+    window = Window(talk, reply)  # type: ignore[arg-type]
     for number in range(200):
         reply.grow(10)
         update = window.update(finished=False)
@@ -149,14 +153,14 @@ def test_a_message_that_cannot_be_sent_changes_nothing(source: Any) -> None:
         talk.undo()
 
 
-def test_regenerate_replaces_and_undo_takes_back(source: Any) -> None:
-    """Another version replaces the last reply, with the seed counted on; undo gives the message back."""
+def test_regenerate_adds_a_version_and_undo_takes_back(source: Any) -> None:
+    """Another version stands in the place of the last reply, with the seed counted on; undo gives the message back."""
     talk = talk_with(source)
     assert talk.say("hi", {**OPTIONS, "seed": 7}).join(10)
     assert talk.messages[-1].done.seed == 7  # type: ignore[union-attr]
     for version in (1, 2):
         assert talk.again({**OPTIONS, "seed": 7}).join(10)
-        assert talk.messages[-1].content.startswith("again again")
+        assert (talk.messages[-1].version, talk.messages[-1].count) == (version, version + 1)
         assert talk.messages[-1].done.seed == 7 + version  # type: ignore[union-attr]
     assert len(talk.messages) == 2
     assert talk.undo() == "hi"
@@ -182,34 +186,93 @@ def test_tokens_are_found_by_message_and_index(source: Any) -> None:
     assert all(talk.token(*place) is None for place in ((0, 0), (1, 50), (1, -1), (7, 0), (-1, 0)))
 
 
-# --- visitors -----------------------------------------------------------------------------------------------------
+def texts(talk: Talk) -> list[tuple[str, str]]:
+    return [(one.role, one.content) for one in talk.messages]
 
 
-def test_a_reload_keeps_the_conversation_and_a_second_tab_does_not_see_it() -> None:
-    """The key brings a reloaded tab back; a duplicated tab, which copies the key, gets its own."""
-    visitors = Visitors()
-    first = visitors.arrive("page1")
-    assert visitors.arrive("page2", first.key) is not first
-    assert visitors.arrive("page3", first.key, reloaded=True) is first
-    visitors.leave("page3")
-    assert visitors.arrive("page4", first.key) is first
-    assert visitors.at("page4") is first
-    assert visitors.arrive("page5", "forged") is not first
-    assert len(visitors) == 3
+def test_versions_are_kept_with_what_followed(source: Any) -> None:
+    """Another version hides what came after the first; going back to it shows that again."""
+    talk = talk_with(source)
+    assert talk.say("hi", OPTIONS).join(10)
+    assert talk.again({**OPTIONS, "max_tokens": 2}).join(10)
+    assert talk.say("more", OPTIONS).join(10)
+    whole = texts(talk)
+    assert talk.select(1, -1)
+    assert len(talk.messages) == 2
+    assert len(talk.messages[1].tokens) == 50
+    assert not talk.select(1, -1)
+    assert talk.select(1, 1)
+    assert texts(talk) == whole
+    assert not talk.select(0, 1)
+
+
+def test_any_message_can_be_said_otherwise(source: Any) -> None:
+    """A user's message gets a new reply, a model's is taken as it was written; the old ones stay as versions."""
+    talk = talk_with(source)
+    assert talk.say("hi", OPTIONS).join(10)
+    assert talk.say("more", OPTIONS).join(10)
+    reply = talk.rewrite(0, "hello", {**OPTIONS, "max_tokens": 3})
+    assert reply is not None
+    assert reply.join(10)
+    assert texts(talk) == [("user", "hello"), ("model", " the sea was")]
+    assert (talk.messages[0].version, talk.messages[0].count) == (1, 2)
+    assert talk.rewrite(1, "my own words", OPTIONS) is None
+    assert texts(talk) == [("user", "hello"), ("model", "my own words")]
+    assert (talk.messages[1].version, talk.messages[1].count) == (1, 2)
+    assert talk.select(0, -1)
+    assert [one.text for one in talk.messages if one.role == "user"] == ["hi", "more"]
+    with pytest.raises(SessionError, match="no such message"):
+        talk.rewrite(7, "x", OPTIONS)
+
+
+def test_a_reply_is_gone_on_with_and_begun(source: Any) -> None:
+    """Going on lengthens the same message; given first words are part of the reply, and of its other versions."""
+    talk = talk_with(source)
+    short = {**OPTIONS, "max_tokens": 2}
+    assert talk.say("hi", short).join(10)
+    assert talk.go_on(short).join(10)
+    assert texts(talk) == [("user", "hi"), ("model", " the sea was calm")]
+    assert talk.say("more", short, opening="Well:").join(10)
+    assert texts(talk)[2:] == [("user", "more"), ("model", "Well: the sea")]
+    assert talk.again(short, opening="But:").join(10)
+    assert texts(talk)[2:] == [("user", "more"), ("model", "But: the sea")]
+    assert (talk.messages[3].version, talk.messages[3].count) == (1, 2)
+    assert talk.again(short).join(10)
+    assert (talk.messages[3].content, talk.messages[3].version) == (" the sea", 2)
+    assert Shelf(source.database, source.load).open("ada", talk.conversation).messages == talk.messages
+
+
+def test_a_fork_goes_its_own_way(source: Any) -> None:
+    """It has everything up to the message, and the first conversation does not change with it."""
+    shelf, talk = Shelf(source.database, source.load), talk_with(source)
+    assert talk.say("hi", OPTIONS).join(10)
+    assert talk.say("more", OPTIONS).join(10)
+    fork = shelf.fork("ada", talk, 1)
+    assert fork.messages == talk.messages[:2]
+    assert fork.say("else", OPTIONS).join(10)
+    assert [one.text for one in talk.messages if one.role == "user"] == ["hi", "more"]
+    assert {one.title for one in shelf.list("ada")} == {"hi", "Fork of hi"}
+
+
+# --- tabs ---------------------------------------------------------------------------------------------------------
+
+
+def busy_tab(source: Any, tabs: Tabs) -> tuple[Tab, Talk, Reply]:
+    tab = tabs.arrive("page1", "ada")
+    talk = talk_with(source, delay=0.01)
+    assert tab.show(talk, tab.turn())
+    return tab, talk, talk.say("hi", {"max_tokens": 100_000})
 
 
 def test_a_page_that_comes_back_in_time_finds_its_reply_running(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload interrupts nothing; a page that stays away longer, or only stops looking, loses no text."""
-    visitors = Visitors()
-    visitor = visitors.arrive("page1")
-    visitor.turn_to("stories")
-    talk = visitor.begin("stories", lambda: talk_with(source, delay=0.01))
-    monkeypatch.setattr("seqdemo.ui.visitors.PATIENCE", 0.3)
-    reply = talk.say("hi", {"max_tokens": 100_000})
-    with visitor.looking():
-        visitors.leave("page1")
-        assert visitors.arrive("page2", visitor.key, reloaded=True) is visitor
-    with visitor.looking():
+    tabs = Tabs()
+    tab, talk, reply = busy_tab(source, tabs)
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.3)
+    with tab.looking():
+        tabs.leave("page1")
+        assert tabs.arrive("page2", "ada", tab.key, reloaded=True) is tab
+    with tab.looking():
         assert not reply.join(0.6)
     assert reply.join(10)
     assert talk.messages[-1].done.reason == "cancelled"  # type: ignore[union-attr]
@@ -217,37 +280,72 @@ def test_a_page_that_comes_back_in_time_finds_its_reply_running(source: Any, mon
 
 
 def test_leaving_stops_and_dropping_frees(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that goes away for good stops its reply; with its last page a visitor is forgotten."""
-    visitors = Visitors()
-    visitor = visitors.arrive("page1")
-    visitor.turn_to("stories")
-    talk = visitor.begin("stories", lambda: talk_with(source, delay=0.01))
-    reply = talk.say("hi", {"max_tokens": 100_000})
-    monkeypatch.setattr("seqdemo.ui.visitors.PATIENCE", 0.1)
-    with visitor.looking():
-        visitors.leave("page1")
+    """A page that goes away for good stops its reply; with its last page a tab is forgotten."""
+    tabs = Tabs()
+    tab, _, reply = busy_tab(source, tabs)
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.1)
+    with tab.looking():
+        tabs.leave("page1")
         assert reply.join(10)
-    assert visitors.arrive("page2", visitor.key) is visitor
-    visitors.drop("page1")
-    assert visitors.keyed(visitor.key) is visitor
-    visitors.drop("page2")
-    assert visitors.keyed(visitor.key) is None
-    visitors.drop("page2")
+    assert tabs.arrive("page2", "ada", tab.key) is tab
+    tabs.drop("page1")
+    assert tabs.keyed(tab.key) is tab
+    tabs.drop("page2")
+    assert tabs.keyed(tab.key) is None
+    assert len(tabs) == 0
+    tabs.drop("page2")
 
 
-def test_turning_to_another_checkpoint_stops_the_first_and_keeps_both(source: Any) -> None:
-    """Each checkpoint has its own conversation; one that loads late is not shown to who has turned away."""
-    visitor = Visitor()
-    visitor.turn_to("a")
-    first = visitor.begin("a", lambda: talk_with(source, 0.01, "a"))
-    reply = first.say("hi", {"max_tokens": 100_000})
-    assert visitor.turn_to("b") is None
-    late = visitor.begin("a", lambda: talk_with(source, name="a"))
-    assert late is first
-    assert visitor.talk is None
+def test_turning_elsewhere_stops_the_reply(source: Any) -> None:
+    """What is found late is not shown to a tab that has turned away meanwhile."""
+    tab, _, reply = busy_tab(source, Tabs())
+    early, late = tab.turn(), tab.turn()
+    assert tab.talk is None
     assert reply.join(10)
-    second = visitor.begin("b", lambda: talk_with(source, name="b"))
-    assert visitor.talk is second
-    visitor.forget("b")
-    assert visitor.talk is None
-    assert visitor.turn_to("a") is first
+    second = talk_with(source)
+    assert not tab.show(talk_with(source), early)
+    assert tab.show(second, late)
+    assert tab.talk is second
+
+
+# --- kept ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_kept_conversation_is_the_same_again(source: Any) -> None:
+    """Read back from disk, messages, tokens, versions and the place are the same, and it goes on."""
+    shelf, talk = Shelf(source.database, source.load), talk_with(source)
+    assert talk.say("hi", OPTIONS).join(10)
+    assert talk.again(OPTIONS).join(10)
+    assert talk.say("more", OPTIONS).join(10)
+    found = shelf.open("ada", talk.conversation)
+    assert found.messages == talk.messages
+    assert (found.messages[1].version, found.messages[1].count) == (1, 2)
+    assert found.tokens_read == talk.tokens_read
+    assert found.say("again", OPTIONS).join(10)
+    with pytest.raises(SessionError):
+        shelf.open("eve", talk.conversation)
+
+
+def test_nothing_is_kept_before_something_is_said(source: Any) -> None:
+    """A page that was only looked at, or whose message was refused, leaves nothing in the list."""
+    shelf, talk = Shelf(source.database, source.load), talk_with(source)
+    with pytest.raises(TokenizerError):
+        talk.say("☠", OPTIONS)
+    assert shelf.list("ada") == []
+    assert talk.say("hi", OPTIONS).join(10)
+    assert [one.title for one in shelf.list("ada")] == ["hi"]
+    assert shelf.list("eve") == []
+
+
+def test_without_its_checkpoint_a_conversation_can_still_be_read(source: Any) -> None:
+    """What was said is shown; going on says what is missing."""
+    talk = talk_with(source)
+    assert talk.say("hi", OPTIONS).join(10)
+
+    def gone(name: str) -> Any:
+        raise CheckpointError(f"There is no checkpoint {name!r} any more.")
+
+    found = Shelf(source.database, gone).open("ada", talk.conversation)
+    assert found.messages == talk.messages
+    with pytest.raises(SessionError, match="There is no checkpoint 'stories'"):
+        found.say("more", OPTIONS)

@@ -117,6 +117,8 @@ function showIntro(intro) {
 
 function showAll(value) {
   talk = value.talk;
+  if (talk) sessionStorage.setItem("seqdemo.conversation", value.conversation);
+  document.dispatchEvent(new CustomEvent("seqdemo:shown", { detail: value.conversation }));
   messages = [];
   unpick(true);
   log.replaceChildren();
@@ -151,7 +153,7 @@ function apply(value) {
   serial = value.serial;
   if (value.key) {
     key = value.key;
-    sessionStorage.setItem("seqdemo.visitor", key);
+    sessionStorage.setItem("seqdemo.tab", key);
   }
   if (value.kind === "all") showAll(value);
   else {
@@ -160,6 +162,7 @@ function apply(value) {
     if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
       announcer.textContent = `Reply finished, ${message.count} tokens.`;
+      document.dispatchEvent(new CustomEvent("seqdemo:changed"));
     }
   }
   busy = value.busy;
@@ -246,5 +249,6 @@ watch("value", () => receive(props.value));
 setTimeout(() => {
   const left = sessionStorage.getItem("seqdemo.left") === "1";
   sessionStorage.removeItem("seqdemo.left");
-  trigger("ready", { key: sessionStorage.getItem("seqdemo.visitor") || "", left, width: innerWidth });
+  const kept = (name) => sessionStorage.getItem(`seqdemo.${name}`) || "";
+  trigger("ready", { key: kept("tab"), conversation: kept("conversation"), left, width: innerWidth });
 });

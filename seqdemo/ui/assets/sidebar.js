@@ -1,0 +1,204 @@
+// Runs once, as the body of a function of (element, trigger, props, server, watch).
+// Everything a user wrote is set as textContent, never as HTML.
+const shelf = element.querySelector(".sd-shelf");
+const list = element.querySelector(".sd-list");
+const search = element.querySelector(".sd-search");
+const toast = element.querySelector(".sd-toast");
+const deleted = element.querySelector(".sd-deleted");
+const opener = element.querySelector("[data-do=drawer]");
+
+let shown = ""; // id of the conversation on show
+let hidden = false; // whether what was deleted is listed
+let asked = 0;
+let timer = 0;
+let expanded = ""; // id of the conversation whose actions are shown
+
+function make(name, className, text) {
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  if (name === "button") node.type = "button";
+  return node;
+}
+
+function action(text, name, act) {
+  const button = make("button", "sd-action", text);
+  button.setAttribute("aria-label", name);
+  button.addEventListener("click", act);
+  return button;
+}
+
+async function ask(change = {}) {
+  const number = ++asked;
+  const key = sessionStorage.getItem("seqdemo.tab") || "";
+  let found;
+  try {
+    found = JSON.parse(await server.ask(JSON.stringify({ key, query: search.value, hidden, ...change })));
+  } catch {
+    found = { items: [], problem: "The server does not answer. Reload the page." };
+  }
+  if (number === asked) show(found);
+}
+
+function later(wait) {
+  clearTimeout(timer);
+  timer = setTimeout(ask, wait);
+}
+
+function age(seconds) {
+  const day = new Date();
+  day.setHours(0, 0, 0, 0);
+  const days = (day.getTime() / 1000 - seconds) / 86400;
+  if (days <= 0) return "Today";
+  if (days <= 1) return "Yesterday";
+  return days <= 7 ? "Last 7 days" : "Earlier";
+}
+
+function show({ items, problem }) {
+  list.replaceChildren();
+  if (problem) say(problem);
+  if (!items.length) {
+    const empty = search.value ? "Nothing found." : hidden ? "Nothing was deleted." : "Conversations are kept here.";
+    list.append(make("p", "sd-none", empty));
+  }
+  let group = null;
+  let heading = "";
+  for (const item of items) {
+    const name = item.pinned && !hidden ? "Pinned" : age(item.changed);
+    if (name !== heading) {
+      heading = name;
+      list.append(make("h3", "sd-group", name));
+      group = make("ul", "");
+      list.append(group);
+    }
+    group.append(row(item));
+  }
+}
+
+function row(item) {
+  const box = make("li", "sd-kept");
+  box.dataset.conversation = item.id;
+  const line = make("div", "sd-line");
+  const title = make("button", "sd-title", item.title || "Untitled");
+  title.title = item.checkpoint;
+  if (item.id === shown && !hidden) title.setAttribute("aria-current", "true");
+  if (hidden) title.disabled = true;
+  title.addEventListener("click", () => open(item.id));
+  const more = action("⋯", `Actions for ${item.title}`, () => {
+    expanded = expanded === item.id ? "" : item.id;
+    for (const other of list.querySelectorAll(".sd-kept")) unfold(other);
+  });
+  more.classList.add("sd-more");
+  line.append(title, more);
+  box.append(line);
+  if (item.found && search.value) box.append(make("p", "sd-found", item.found));
+  const actions = make("div", "sd-actions");
+  if (hidden) {
+    actions.append(
+      action("Restore", `Restore ${item.title}`, () => change("restore", item)),
+      action("Delete for good", `Delete ${item.title} for good`, () => change("purge", item)),
+    );
+  } else {
+    actions.append(
+      action("Rename", `Rename ${item.title}`, () => rename(item, title)),
+      action(item.pinned ? "Unpin" : "Pin", `${item.pinned ? "Unpin" : "Pin"} ${item.title}`, () =>
+        change("pin", item, !item.pinned)),
+      action("Delete", `Delete ${item.title}`, () => remove(item)),
+    );
+  }
+  box.append(actions);
+  unfold(box);
+  return box;
+}
+
+function unfold(box) {
+  const on = box.dataset.conversation === expanded;
+  box.classList.toggle("sd-unfolded", on);
+  box.querySelector(".sd-more").setAttribute("aria-expanded", String(on));
+}
+
+function change(verb, item, value) {
+  expanded = "";
+  say("");
+  return ask({ verb, conversation: item.id, value });
+}
+
+function rename(item, title) {
+  const box = make("input", "sd-rename");
+  box.value = item.title;
+  box.maxLength = 80;
+  box.setAttribute("aria-label", `New title of ${item.title}`);
+  let left = false;
+  const leave = (save) => {
+    if (left) return;
+    left = true;
+    if (save && box.value.trim() && box.value !== item.title) change("rename", item, box.value);
+    else box.replaceWith(title);
+  };
+  box.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "Enter") leave(true);
+    if (event.key === "Escape") leave(false);
+    if (event.key === "Enter" || event.key === "Escape") event.stopPropagation();
+  });
+  box.addEventListener("blur", () => leave(true));
+  title.replaceWith(box);
+  box.focus();
+  box.select();
+}
+
+async function remove(item) {
+  await change("delete", item);
+  say(`Deleted “${item.title}”.`, action("Undo", `Undo deleting ${item.title}`, async () => {
+    await change("restore", item);
+    open(item.id);
+  }));
+  if (item.id === shown) trigger("fresh", {});
+}
+
+function say(text, button) {
+  toast.replaceChildren();
+  if (text) toast.append(make("span", "", text));
+  if (button) toast.append(button);
+}
+
+function open(id) {
+  drawer(false);
+  if (id !== shown) trigger("open", { conversation: id });
+}
+
+function drawer(on) {
+  element.classList.toggle("sd-drawer", on);
+  opener.setAttribute("aria-expanded", String(on));
+  if (on) search.focus();
+}
+
+element.addEventListener("click", (event) => {
+  const what = event.target.closest("[data-do]")?.dataset.do;
+  if (event.target.classList.contains("sd-scrim")) drawer(false);
+  else if (what === "drawer") drawer(!element.classList.contains("sd-drawer"));
+  else if (what === "fresh") {
+    drawer(false);
+    trigger("fresh", {});
+  } else if (what === "deleted") {
+    hidden = !hidden;
+    deleted.setAttribute("aria-pressed", String(hidden));
+    say("");
+    ask();
+  }
+});
+element.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && element.classList.contains("sd-drawer")) {
+    event.stopPropagation();
+    drawer(false);
+    opener.focus();
+  }
+});
+search.addEventListener("input", () => later(150));
+
+document.addEventListener("seqdemo:shown", (event) => {
+  shown = event.detail;
+  ask();
+});
+document.addEventListener("seqdemo:changed", () => later(100));
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && later(100));

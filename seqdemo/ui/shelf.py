@@ -1,0 +1,94 @@
+"""Where the page's conversations are kept. Listing them loads no torch; opening one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from seqdemo.errors import SeqdemoError, SessionError
+from seqdemo.store import Conversations, Database, Snapshots, Summary
+
+from .talk import Talk
+
+__all__ = ["Shelf"]
+
+
+class Shelf:
+    """Every visitor's conversations.
+
+    Args:
+        database: opens the store.
+        load: a checkpoint's name -> its pipeline.
+    """
+
+    def __init__(self, database: Callable[[], Database], load: Callable[[str], Any]) -> None:
+        self._database = database
+        self._load = load
+
+    @property
+    def conversations(self) -> Conversations:
+        """The store.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        return Conversations(self._database())
+
+    def list(self, owner: str, query: str = "", hidden: bool = False) -> list[Summary]:
+        """A visitor's conversations in which something was said, or those deleted, and not for good."""
+        return [found for found in self.conversations.summaries(owner, query, hidden=hidden) if found.messages]
+
+    def checkpoint(self, owner: str, conversation: str) -> str | None:
+        """What one of them was held with; None where there is no such conversation."""
+        try:
+            return self.conversations.summary(owner, conversation).checkpoint
+        except SessionError:
+            return None
+
+    def purge(self, owner: str, conversation: str) -> None:
+        """Delete one for good, states included."""
+        self.conversations.purge(owner, conversation)
+        Snapshots(self._database()).purge(conversation)
+
+    def fresh(self, owner: str, name: str) -> Talk:
+        """A conversation that is kept from its first message on. Loads the checkpoint."""
+        from seqdemo.library import Library
+        from seqdemo.plugin import state as verbs
+
+        pipe = self._load(name)
+        size = verbs.nbytes(pipe.head.initial_state(1))
+        return Talk(name, lambda: Library(self._database(), owner).begin(pipe), state_bytes=size)
+
+    def open(self, owner: str, conversation: str) -> Talk:
+        """One that was kept, standing where it stood. Where its checkpoint is gone, it can still be read.
+
+        Raises:
+            SeqdemoError: there is none, or it is damaged.
+        """
+        from seqdemo.decoding.stored import restored
+        from seqdemo.library import Library
+        from seqdemo.plugin import SamplingOptions
+        from seqdemo.plugin import state as verbs
+
+        found = self.conversations.read(owner, conversation)
+        try:
+            pipe = self._load(found.checkpoint)
+            session = Library(self._database(), owner).open(pipe, conversation)
+        except SeqdemoError as error:
+            tree, here = restored(found, SamplingOptions)
+            trouble = f"This conversation can only be read here. {error}"
+            return Talk.closed(found.checkpoint, conversation, tree, here, trouble)
+        return Talk(found.checkpoint, session=session, state_bytes=verbs.nbytes(session.head.initial_state(1)))
+
+    def fork(self, owner: str, talk: Talk, message: int) -> Talk:
+        """A new conversation that begins with everything up to the end of a message.
+
+        Raises:
+            SessionError: there is no such message, or a reply is streaming.
+        """
+        from seqdemo.library import Library
+
+        node, session = talk.place(message)
+        pipe = self._load(talk.name)
+        made = Library(self._database(), owner).fork(pipe, session, node)
+        return Talk(talk.name, session=made, state_bytes=talk.state_bytes)

@@ -1,0 +1,174 @@
+"""Browser tabs, and which conversation each one looks at.
+
+A *page* is one load of the document, known by gradio's session hash; a *tab* survives reloads. So a reload finds its
+reply still running, and two tabs of one visitor each stand where they stood.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock, Timer
+
+from .talk import Talk
+
+__all__ = ["PATIENCE", "Tab", "Tabs"]
+
+PATIENCE = 10.0
+"""Seconds a reply goes on while nobody looks at it: what a page has to come back after a reload."""
+
+
+class Tab:
+    """One browser tab.
+
+    Attributes:
+        key: known to that tab only.
+        owner: the visitor.
+        talk: the conversation on show, None while it is being found.
+        wanted: the id of one that is to be shown next.
+        tuned: the checkpoint whose preferred options its controls were set to.
+        pages: loads of the document that have not been forgotten yet.
+        open: those of them that are still connected.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.key = secrets.token_urlsafe(24)
+        self.owner = owner
+        self.talk: Talk | None = None
+        self.wanted = ""
+        self.tuned: str | None = None
+        self.pages: set[str] = set()
+        self.open: set[str] = set()
+        self._turn = 0
+        self._latest = 0.0
+        self._looking = 0
+        self._timer: Timer | None = None
+        self._lock = RLock()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While a page shows a reply. When the last one stops before the reply ends, :data:`PATIENCE` begins."""
+        with self._lock:
+            self._looking += 1
+            self._stay()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._looking -= 1
+                if not self._looking:
+                    self.wait()
+
+    def wait(self) -> None:
+        """Stop whatever runs, unless somebody comes back in time."""
+        with self._lock:
+            self._stay()
+            if self.talk is not None and self.talk.busy:
+                self._timer = Timer(PATIENCE, self._give_up)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def back(self) -> None:
+        """The page is there again."""
+        with self._lock:
+            self._stay()
+
+    def _stay(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        with self._lock:
+            if not self.open or not self._looking:
+                self.cancel()
+
+    def newest(self, moment: float) -> bool:
+        """Whether a choice made at a moment is the latest one heard of; an overtaken one must not be shown."""
+        with self._lock:
+            if moment < self._latest:
+                return False
+            self._latest = moment
+            return True
+
+    def turn(self) -> int:
+        """Look away from the conversation on show, whose reply is stopped; the number to :meth:`show` another with."""
+        with self._lock:
+            self.cancel()
+            self.talk = None
+            self._turn += 1
+            return self._turn
+
+    def show(self, talk: Talk, turn: int) -> bool:
+        """Look at a conversation, unless the tab has turned elsewhere meanwhile; whether it does."""
+        with self._lock:
+            if turn == self._turn:
+                self.talk = talk
+            return turn == self._turn
+
+    def cancel(self) -> None:
+        """Stop whatever is running."""
+        if self.talk is not None:
+            self.talk.cancel()
+
+
+class Tabs:
+    """Every tab, by page and by key."""
+
+    def __init__(self) -> None:
+        self._by_page: dict[str, Tab] = {}
+        self._by_key: dict[str, Tab] = {}
+        self._lock = RLock()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def arrive(self, page: str, owner: str, key: str = "", reloaded: bool = False) -> Tab:
+        """A page was loaded.
+
+        Args:
+            page: gradio's session hash.
+            owner: the visitor.
+            key: what the tab remembers from before; a browser copies it into a duplicated tab too.
+            reloaded: the tab says that it left its previous page, so it is no duplicate.
+        """
+        with self._lock:
+            tab = self._by_key.get(key)
+            if tab is None or tab.owner != owner or (tab.open and not reloaded):
+                tab = Tab(owner)
+                self._by_key[tab.key] = tab
+            tab.pages.add(page)
+            tab.open = {page}
+            self._by_page[page] = tab
+            tab.back()
+            return tab
+
+    def at(self, page: str, owner: str) -> Tab | None:
+        """The tab that shows a page; None if the page is not known, as after a restart of the server."""
+        tab = self._by_page.get(page)
+        return tab if tab is not None and tab.owner == owner else None
+
+    def keyed(self, key: str) -> Tab | None:
+        """The tab that holds a key."""
+        return self._by_key.get(key)
+
+    def leave(self, page: str) -> None:
+        """A page went away: what runs for it stops unless it comes back soon."""
+        with self._lock:
+            tab = self._by_page.get(page)
+            if tab is not None and page in tab.open:
+                tab.open.discard(page)
+                tab.wait()
+
+    def drop(self, page: str) -> None:
+        """A page will not come back: with the last page of a tab all that memory holds of it is freed."""
+        with self._lock:
+            tab = self._by_page.pop(page, None)
+            if tab is None:
+                return
+            tab.pages.discard(page)
+            tab.open.discard(page)
+            if not tab.pages:
+                tab.cancel()
+                self._by_key.pop(tab.key, None)
