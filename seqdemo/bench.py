@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from .decoding import PRECISIONS, engine
+from .devices import processor
 from .errors import ConfigError
 from .pipeline import Pipeline, load
 from .plugin import Token, TokenHead
@@ -198,13 +199,7 @@ def _reads_per_second(nbytes: int, device: torch.device) -> float:
 
 
 def _machine(pipe: Pipeline) -> dict[str, str]:
-    processor = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    name = torch.cuda.get_device_name(pipe.device) if pipe.device.type == "cuda" else processor
+    name = torch.cuda.get_device_name(pipe.device) if pipe.device.type == "cuda" else processor()
     return {
         "device": name,
         "cores": str(os.cpu_count()),

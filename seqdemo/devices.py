@@ -1,12 +1,17 @@
-"""Which device and which precision were asked for."""
+"""Which device and which precision were asked for, and what the processor is called."""
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 import torch
 
 from .errors import ConfigError, DeviceError
 
-__all__ = ["resolve_device", "resolve_dtype"]
+__all__ = ["processor", "resolve_device", "resolve_dtype"]
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
@@ -44,3 +49,13 @@ def resolve_dtype(name: str | torch.dtype | None) -> torch.dtype:
     if dtype is None or dtype not in _DTYPES.values():
         raise ConfigError(f"dtype = {name!r} is not accepted: use one of {', '.join(_DTYPES)}.")
     return dtype
+
+
+def processor() -> str:
+    """The CPU's name where the system tells it, else its kind."""
+    try:
+        lines = _CPU_INFO.read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

@@ -41,6 +41,7 @@ from seqdemo.builtin.models.config import LSTMConfig
 from seqdemo.builtin.models.fused import LSTM
 from seqdemo.decoding import Engine, Request, Stream
 from seqdemo.decoding.prepare import open_stepper
+from seqdemo.devices import processor
 from seqdemo.plugin import SamplingOptions, Token, Tokenizer, TokenizerConfig
 
 CPU = torch.device("cpu")
@@ -249,7 +250,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     torch.set_num_threads(chosen.threads)
     warnings.filterwarnings("ignore", "TF32 acceleration")  # torch says so whenever oneDNN is turned off
     print(
-        f"{platform.processor() or platform.machine()}, {chosen.threads} threads; Python {platform.python_version()}, "
+        f"{processor()}, {chosen.threads} threads; Python {platform.python_version()}, "
         f"torch {torch.__version__}, numpy {np.__version__}; median of {chosen.repeats}, tokens/s (least - most)"
     )
     rows: list[Row] = []

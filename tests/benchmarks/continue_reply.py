@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from seqdemo.devices import processor
 from seqdemo.plugin import Token
 
 _PIECE = 2_000
@@ -76,7 +77,7 @@ def main() -> None:
 
     print(
         f"python {platform.python_version()}  torch {torch.__version__}  machine "
-        f"{platform.processor() or platform.machine()}  threads {options.threads}  rounds {options.rounds}"
+        f"{processor()}  threads {options.threads}  rounds {options.rounds}"
     )
     pipe = seqdemo.load(options.checkpoint, device="cpu")
     text = pipe.generate("", max_tokens=_PIECE, seed=0).text

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from seqdemo.decoding import choose, open_stepper, stepping
 from seqdemo.decoding.random import uniforms
+from seqdemo.devices import processor
 from seqdemo.pipeline import pipeline
 from seqdemo.plugin import SamplingOptions, TokenHead
 
@@ -222,12 +223,7 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "absent"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        found["cpu"] = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        found["cpu"] = platform.processor() or platform.machine()
-    return found | {"cores": str(os.cpu_count())}
+    return found | {"cpu": processor(), "cores": str(os.cpu_count())}
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:

@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqdemo.devices import processor
 from seqdemo.manager import manager
 from seqdemo.plugin import RecurrentModel, build_model
 
@@ -132,15 +133,6 @@ def beside_gru(names: list[str], width: int, length: int, batch: int, repeats: i
 def spread(seconds: list[float]) -> str:
     """Fastest and slowest, in milliseconds."""
     return f"{min(seconds) * 1e3:.1f}-{max(seconds) * 1e3:.1f}"
-
-
-def processor() -> str:
-    """The CPU's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from typing import Any
 import torch
 
 from seqdemo.decoding import Engine, Request
+from seqdemo.devices import processor
 from seqdemo.errors import BusyError
 from seqdemo.plugin import Done, SamplingOptions, Token
 
@@ -167,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     head = _bench().build(chosen.size)
     head.precision = chosen.precision
     print(
-        f"{platform.processor() or platform.machine()}, {chosen.threads} threads; Python {platform.python_version()}, "
+        f"{processor()}, {chosen.threads} threads; Python {platform.python_version()}, "
         f"torch {torch.__version__}; {chosen.size} {chosen.precision}, {chosen.clients} clients, {chosen.seconds:g} s"
     )
     soak = Soak(head, chosen.precision != "int8", chosen.variety, chosen.longest)

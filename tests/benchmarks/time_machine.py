@@ -39,6 +39,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdemo.devices import processor
+
 STREAMS, STEPS, HIDDEN, RATE, CLIP, EPOCHS = 32, 35, 256, 1.0, 1.0, 500
 TRAIN, HELD_OUT = 10_000, 5_000
 WIDTHS = (10, 10, 10, 9, 8, 11, 9, 11)
@@ -325,7 +327,7 @@ def main() -> None:
     about = {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "machine": platform.processor() or platform.machine(),
+        "machine": processor(),
         "threads": options.threads,
         "repeats": options.repeats,
         "epochs": options.epochs,
