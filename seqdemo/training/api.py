@@ -14,6 +14,7 @@ import torch
 
 from seqdemo import checkpoint
 from seqdemo.errors import ConfigError
+from seqdemo.manifest import Manifest
 from seqdemo.parts import Parts
 from seqdemo.plugin import TokenHead
 from seqdemo.plugin.config import build as validate
@@ -24,6 +25,7 @@ from . import prepare, resume
 from .config import COSMETIC, TrainingConfig
 from .data import read
 from .folder import RunFolder
+from .judging import Evaluated, judge
 from .launch import Team
 from .loop import Progress, Trainer
 from .objective import measure
@@ -222,7 +224,7 @@ def _trainer(
 ) -> Trainer:
     head = parts.head
     if isinstance(head, TokenHead):
-        head.prompt({"text": config.sample_prompt})
+        head.prompt({head.config.columns[0].name: config.sample_prompt})
     source = prepare.training_batches(head, found.train, config, team)
     held = None
     if found.held:
@@ -265,6 +267,8 @@ class _HasParts(Protocol):
     @property
     def parts(self) -> Parts: ...
 
+    manifest: Manifest | None
+
 
 def evaluate(
     checkpoint_or_pipeline: str | Path | _HasParts,
@@ -279,8 +283,12 @@ def evaluate(
     batch_size: int = 32,
     device: str = "auto",
     precision: str = "fp32",
-) -> dict[str, float]:
+    options: Mapping[str, Any] | None = None,
+) -> Evaluated:
     """The task's metrics on data files. Where texts are streams, the state is carried through them.
+
+    A task that judges its predictions makes one for each row: BLEU and chrF of translations. The result is a ``dict``
+    whose ``notes`` say how these were computed.
 
     Args:
         checkpoint_or_pipeline: a folder, a name, a hub id, or a pipeline in memory.
@@ -293,6 +301,7 @@ def evaluate(
         batch_size: examples at a time, for tasks that take examples.
         device: ``"auto"`` is CUDA where there is one. A pipeline stays where it is.
         precision: ``"fp32"``, ``"bf16"`` or ``"auto"``.
+        options: how predictions are made; those the checkpoint prefers where not given.
 
     Raises:
         DataError, ConfigError, CheckpointError, DeviceError: something that cannot be used.
@@ -307,10 +316,12 @@ def evaluate(
         "batch_size": batch_size,
     }
     if isinstance(checkpoint_or_pipeline, str | Path):
-        parts = checkpoint.load(checkpoint_or_pipeline).parts
+        loaded = checkpoint.load(checkpoint_or_pipeline)
+        parts, preferred = loaded.parts, loaded.manifest.options
         config = validate(TrainingConfig, {**values, "device": device}, "evaluation")
     else:
-        parts = checkpoint_or_pipeline.parts
+        parts, manifest = checkpoint_or_pipeline.parts, checkpoint_or_pipeline.manifest
+        preferred = manifest.options if manifest is not None else {}
         where = next((str(p.device) for p in parts.head.parameters()), "cpu")
         config = validate(TrainingConfig, {**values, "device": where}, "evaluation")
     tables = read(_listed(data), parts.head.config.columns, columns, join)
@@ -321,4 +332,8 @@ def evaluate(
     batches = prepare.validation_batches(parts.head, rows, streams, window, batch_size, team)
     carries = parts.head.config.batching == "streams"
     with torch.inference_mode():
-        return measure(parts.head, batches(), carries, team).compute()
+        found = Evaluated(measure(parts.head, batches(), carries, team).compute())
+    judged = judge(parts.head, rows, {**preferred, **(options or {})}, team.device)
+    found.update(judged.metrics)
+    found.notes = judged.notes
+    return found

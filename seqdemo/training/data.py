@@ -41,7 +41,7 @@ class Table:
 
     Attributes:
         source: the file.
-        rows: column name -> value.
+        rows: column name -> value. Of text files that belong together line by line, the first has them all.
         plain: the file is one running text, so it can be split anywhere.
     """
 
@@ -74,13 +74,16 @@ def read(
     """Read data files.
 
     Args:
-        files: text, ``.jsonl``, ``.csv`` or ``.tsv``, each also ``.xz`` or ``.gz``; any other ending is text.
+        files: text, ``.jsonl``, ``.csv`` or ``.tsv``, each also ``.xz`` or ``.gz``; any other ending is text. For a
+            task that needs several text columns, as many text files in a row, in the order of the columns, belong
+            together line by line: ``train.de train.en``.
         columns: the columns a task declares.
         mapping: what a declared column is called in the files; several names are tried in turn, its own last.
         join: put between the texts where a JSON value is a list of them.
 
     Raises:
-        DataError: a file that is missing, empty, not text, or lacks a column.
+        DataError: a file that is missing, empty, not text, or lacks a column; files that belong together and do not
+            have the same number of lines.
         ConfigError: ``mapping`` names a column the task does not have.
     """
     if not files:
@@ -90,7 +93,18 @@ def read(
         if name not in known:
             raise ConfigError(f"There is no column {name!r} to map. The task reads: {', '.join(sorted(known))}.")
     names = {column.name: _candidates(column.name, (mapping or {}).get(column.name, ())) for column in columns}
-    return [_read_one(Path(file).expanduser(), columns, names, join) for file in files]
+    paths = [Path(file).expanduser() for file in files]
+    needed = [column for column in columns if column.required]
+    width = len(needed) if len(needed) > 1 and all(column.kind == "text" for column in needed) else 0
+    tables: list[Table] = []
+    while paths:
+        beside = paths[:width]
+        if len(beside) > 1 and all(_kind(path) == "text" for path in beside):
+            tables += _read_beside(beside, [column.name for column in needed])
+            paths = paths[width:]
+        else:
+            tables.append(_read_one(paths.pop(0), columns, names, join))
+    return tables
 
 
 def _candidates(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
@@ -98,19 +112,48 @@ def _candidates(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     return (*listed, name)
 
 
-def _read_one(path: Path, columns: Sequence[Column], names: Mapping[str, tuple[str, ...]], join: str) -> Table:
+def _kind(path: Path) -> str:
+    """``"text"``, or how a file's rows are written."""
+    plain = path.with_suffix("") if path.suffix.lower() in _PACKED else path
+    return _ROWS.get(plain.suffix.lower(), "text")
+
+
+def _open(path: Path) -> tuple[Source, str]:
+    """A file and its text.
+
+    Raises:
+        DataError: it is missing, empty or not text.
+    """
     raw = _bytes(path)
     source = Source(path.name, len(raw), hashlib.sha256(raw).hexdigest())
-    packed = path.suffix.lower() in _PACKED
-    kind = _ROWS.get((path.with_suffix("") if packed else path).suffix.lower(), "text")
-    text = _text(path, _unpack(path, raw) if packed else raw)
+    text = _text(path, _unpack(path, raw) if path.suffix.lower() in _PACKED else raw)
     if not text.strip():
         raise DataError(f"{path} is empty. {_LIST}")
+    return source, text
+
+
+def _read_beside(paths: Sequence[Path], names: Sequence[str]) -> list[Table]:
+    """Text files, a column each, whose lines belong together."""
+    opened = [_open(path) for path in paths]
+    lines = [text.removesuffix("\n").split("\n") for _, text in opened]
+    if len({len(one) for one in lines}) > 1:
+        counts = ", ".join(f"{path} has {len(one):,} lines" for path, one in zip(paths, lines, strict=True))
+        raise DataError(f"Line by line these files belong together, but {counts}. Name files of equal length.")
+    rows = [dict(zip(names, texts, strict=True)) for texts in zip(*lines, strict=True)]
+    return [Table(source, [] if place else rows, plain=False) for place, (source, _) in enumerate(opened)]
+
+
+def _read_one(path: Path, columns: Sequence[Column], names: Mapping[str, tuple[str, ...]], join: str) -> Table:
+    kind = _kind(path)
+    source, text = _open(path)
     if kind == "text":
         needed = [column for column in columns if column.required]
         if len(needed) != 1 or needed[0].kind != "text":
             listed = ", ".join(column.name for column in needed)
-            raise DataError(f"{path} is plain text, but this task needs the columns {listed}: give .jsonl or .csv.")
+            beside = f", or {len(needed)} text files, line by line" if all(c.kind == "text" for c in needed) else ""
+            raise DataError(
+                f"{path} is plain text, but this task needs the columns {listed}: give .jsonl or .csv{beside}."
+            )
         return Table(source, [{needed[0].name: text}], plain=True)
     lines = _json_lines(path, text) if kind == "jsonl" else _csv_lines(path, text, "\t" if kind == "tsv" else ",")
     rows = [_pick(path, line, found, columns, names, join) for line, found in lines]

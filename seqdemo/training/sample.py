@@ -22,7 +22,7 @@ def sample(head: TokenHead, config: TrainingConfig, device: torch.device) -> str
         "seed": config.seed,
         "alternatives": 0,
     }
-    row = {"text": config.sample_prompt}
+    row = {head.config.columns[0].name: config.sample_prompt}
     training = head.training
     head.eval()
     try:

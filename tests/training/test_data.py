@@ -119,3 +119,34 @@ def test_mapping_of_unknown_columns(tmp_path: Path) -> None:
         parse_columns(["text"])
     with pytest.raises(ConfigError, match="no column 'body'"):
         read([put(tmp_path, "a.txt", "hello")], TEXT, {"body": "x"})
+
+
+def test_text_files_side_by_side_belong_together(tmp_path: Path) -> None:
+    """Two text files in a row are the columns of one table; a file of rows may stand among them."""
+    (tmp_path / "train.de").write_text("eins\nzwei\n")
+    (tmp_path / "train.en.gz").write_bytes(gzip.compress(b"one\ntwo"))
+    (tmp_path / "more.tsv").write_text("source\ttarget\ndrei\tthree\n")
+    tables = read([tmp_path / "train.de", tmp_path / "train.en.gz", tmp_path / "more.tsv"], PAIR)
+    assert [row for table in tables for row in table.rows] == [
+        {"source": "eins", "target": "one"},
+        {"source": "zwei", "target": "two"},
+        {"source": "drei", "target": "three"},
+    ]
+    assert [table.source.name for table in tables] == ["train.de", "train.en.gz", "more.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.de": "eins\nzwei\n", "a.en": "one\n"}, r"a\.de has 2 lines, .*a\.en has 1 lines"),
+        ({"a.de": "eins\n"}, "source, target: give .jsonl or .csv, or 2 text files, line by line"),
+        ({"a.de": "eins\n", "b.csv": "source,target\nx,y\n"}, "a.de is plain text"),
+    ],
+)
+def test_text_files_that_do_not_match(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    """One line says how many lines each has, or that one is missing."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said) as caught:
+        read([tmp_path / name for name in files], PAIR)
+    assert "\n" not in str(caught.value)
