@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqdemo.plugin.config import BeamOptions
 from seqdemo.plugin.events import Done, Prefill, Token
 
 from .listing import size_text
@@ -57,11 +58,17 @@ def generate(
 ) -> None:
     """Continue PROMPT with CHECKPOINT, a name, folder or hub id. The text is printed as it comes.
 
-    A PROMPT of - is read from standard input.
+    A PROMPT of - is read from standard input. What a beam finds is printed once it is found; with --n-best each text
+    with its score, the best first.
     """
     text = read_text(prompt)
     pipe = load(checkpoint, device, dtype, offline, precision)
-    stream = pipe.stream(text, **given_options(checkpoint, params))
+    given = given_options(checkpoint, params)
+    options = pipe.options(given)
+    if isinstance(options, BeamOptions) and options.beam_size > 1:
+        click.echo(_searched(pipe.predict(text, **given), as_json, options.n_best))
+        return
+    stream = pipe.stream(text, **given)
     try:
         for event in stream:
             if as_json:
@@ -78,6 +85,14 @@ def generate(
                 continue
     finally:
         stream.close()
+
+
+def _searched(found: Any, as_json: bool, several: int) -> str:
+    """A result of a search, to be printed."""
+    if as_json:
+        return json.dumps(asdict(found), ensure_ascii=False)
+    listed = getattr(found, "alternatives", ())[:several] if several > 1 else ()
+    return "\n".join(f"{one.score:9.4f}  {one.text}" for one in listed) or str(found)
 
 
 @click.command()

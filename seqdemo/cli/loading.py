@@ -16,12 +16,12 @@ from .schema import SchemaCommand, collect, options
 if TYPE_CHECKING:
     from seqdemo import Pipeline
 
-__all__ = ["PredictionCommand", "given_options", "load", "loading", "precise", "read_text"]
+__all__ = ["PredictionCommand", "given_options", "load", "loading", "precise", "read_text", "schema"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _schema(checkpoint: str | None) -> type[Options]:
+def schema(checkpoint: str | None) -> type[Options]:
     """Option schema of a checkpoint's task; that of generation where the checkpoint is not here yet."""
     if not checkpoint:
         return SamplingOptions
@@ -45,14 +45,14 @@ class PredictionCommand(SchemaCommand):
 
     def _options(self, chosen: Mapping[str, Any]) -> Sequence[click.Parameter]:
         try:
-            return options(_schema(chosen.get("checkpoint")))
+            return options(schema(chosen.get("checkpoint")))
         except SeqdemoError:
             return options(SamplingOptions)  # loading it will say what is wrong
 
 
 def given_options(checkpoint: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The prediction options the user typed."""
-    return collect(_schema(checkpoint), params)
+    return collect(schema(checkpoint), params)
 
 
 def loading(function: F) -> F:

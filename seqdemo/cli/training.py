@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from seqdemo.manager import manager
-from seqdemo.plugin.config import Config
+from seqdemo.plugin.config import BeamOptions, Config
 from seqdemo.training.config import TrainingConfig
 from seqdemo.training.presets import PRESETS, Preset, preset
 
+from .loading import given_options, schema
 from .schema import MODEL_ALIASES, SchemaCommand, collect, options
 
 __all__ = ["evaluate", "train"]
@@ -81,8 +82,10 @@ def _training_flags(chosen: Mapping[str, Any]) -> Sequence[click.Parameter]:
     ]
 
 
-def _nothing(chosen: Mapping[str, Any]) -> Sequence[click.Parameter]:
-    return ()
+def _prediction_flags(chosen: Mapping[str, Any]) -> Sequence[click.Parameter]:
+    """Of a task that is judged by texts that are searched for."""
+    found = schema(chosen.get("checkpoint"))
+    return options(found) if issubclass(found, BeamOptions) else ()
 
 
 def _escaped(text: str) -> str:
@@ -192,7 +195,7 @@ def train(
         click.echo(f"{done.folder}: step {done.best_step} of {done.steps}, {done.seconds:.0f} s, {found}")
 
 
-@click.command(cls=_FilesCommand, more=_nothing)
+@click.command(cls=_FilesCommand, more=_prediction_flags)
 @click.argument("checkpoint")
 @click.option("--data", multiple=True, metavar="FILE...", help="Text, .jsonl, .csv or .tsv; also .xz and .gz.")
 @_reading
@@ -230,8 +233,13 @@ def evaluate(
     device: str,
     precision: str,
     as_json: bool,
+    **params: Any,
 ) -> None:
-    """Measure CHECKPOINT, a name, folder or hub id, on data files."""
+    """Measure CHECKPOINT, a name, folder or hub id, on data files.
+
+    A checkpoint that translates is also measured by its translations: seqdemo eval CHECKPOINT --help shows how they
+    can be made.
+    """
     if not data:
         raise click.UsageError("No data file was named. Give at least one with --data.", ctx)
     from seqdemo.training.api import evaluate as run
@@ -247,9 +255,10 @@ def evaluate(
         streams=streams,
         device=device,
         precision=precision,
+        options=given_options(checkpoint, params),
     )
     if as_json:
-        click.echo(json.dumps(metrics))
+        click.echo(json.dumps({**metrics, "notes": metrics.notes} if metrics.notes else metrics))
         return
     from rich.console import Console
     from rich.table import Table
@@ -259,3 +268,5 @@ def evaluate(
     for name, value in metrics.items():
         table.add_row(name.replace("_", " "), f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}")
     Console().print(table)
+    for note in metrics.notes:
+        click.echo(note)

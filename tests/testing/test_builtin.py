@@ -6,6 +6,8 @@ from typing import Any
 
 from seqdemo.testing import ModelSubject, TaskSubject, TokenizerSubject, parametrize_with_checks
 
+ENDING = TokenizerSubject("bytes", {"end_token": True})
+
 
 @parametrize_with_checks(
     [
@@ -59,4 +61,26 @@ def test_generation(check: Any) -> None:
 )
 def test_classification(check: Any) -> None:
     """Labels come from the rows; attention and maximum over a causal model, ends and mean over one both ways."""
+    check()
+
+
+@parametrize_with_checks(
+    [
+        TaskSubject("translation", {"embedding_size": 6, "attention_size": 5}, tokenizer=ENDING),
+        TaskSubject(
+            "translation",
+            {
+                "embedding_size": 6,
+                "attention_size": 5,
+                "attention": "additive",
+                "input_feeding": True,
+                "shared_vocabulary": False,
+            },
+            model="scratch-gru",
+            tokenizer=ENDING,
+        ),
+    ]
+)
+def test_translation(check: Any) -> None:
+    """As it comes, and with everything that changes what is read and fed."""
     check()
