@@ -101,8 +101,8 @@ class Translation(Result):
         source: what was translated.
         text: the translation.
         score: of the translation, higher is better: that of its hypothesis, or its log-probability.
-        source_tokens: the text of each token of the source.
-        target_tokens: the text of each token of the translation.
+        source_tokens: the text that each token of the source completes; together they are ``source``.
+        target_tokens: the text that each token of the translation completes; together they are ``text``.
         alignment: for each token of the translation, how much of the attention each token of the source had while it
             was chosen; what is missing to 1 went to the end of the source.
         alternatives: the best texts that a search found, the best of them first, which is ``text``.

@@ -315,4 +315,7 @@ def _sources(rows: Sequence[Sequence[int]]) -> Batch:
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
-    return tuple(tokenizer.token_bytes(token).decode("utf-8", "replace") for token in ids)
+    """The text that each token completes: a character of several tokens stands at the last. Together, the text."""
+    decoder = tokenizer.decoder()
+    texts = [decoder.push(token) for token in ids]
+    return (*texts[:-1], texts[-1] + decoder.finish()) if texts else ()

@@ -142,6 +142,7 @@ def test_a_translation_says_what_it_is_made_of(make: Make, rows: Rows) -> None:
     for row, decoded in zip(rows, search(head, rows, options, torch.device("cpu")), strict=True):
         found = head.result(decoded)
         assert "".join(found.source_tokens) == row["source"]
+        assert "".join(found.target_tokens) == found.text
         assert str(found) == found.text == found.alternatives[0].text
         assert found.score == found.alternatives[0].score
         order = [(one.complete, one.score) for one in found.alternatives]
