@@ -17,6 +17,7 @@ __all__ = ["LazyGroup", "main"]
 _COMMANDS = {
     "chat": ("seqdemo.cli.chat:chat", "Talk with a generator in the terminal."),
     "generate": ("seqdemo.cli.generate:generate", "Continue a prompt."),
+    "predict": ("seqdemo.cli.predict:predict", "Say what a checkpoint makes of texts: their sentiment, say."),
     "score": ("seqdemo.cli.generate:score", "Say how well a model predicts a text."),
     "train": ("seqdemo.cli.training:train", "Train a checkpoint on your data."),
     "eval": ("seqdemo.cli.training:evaluate", "Measure a checkpoint on data files."),

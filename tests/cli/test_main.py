@@ -89,6 +89,7 @@ def test_every_command_is_listed(cli: Run) -> None:
     for name in (
         "chat",
         "generate",
+        "predict",
         "score",
         "train",
         "eval",
