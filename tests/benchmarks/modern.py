@@ -8,8 +8,10 @@ calling ``step`` as often, without gradients, batch 1, one layer. ``speedup`` is
 median of ``forward``. How far the two outputs are apart is printed beside it.
 
 Second table: forward, backward and an AdamW step at length ``--train-length``, for ``nn.GRU`` of one layer and for
-layers of equal width, at each batch size. ``mingru cell`` is the bare recurrent layer, that is, what ``nn.GRU`` is;
-the registered models hold more beside it (norms, a convolution, an MLP), as their configs say.
+layers of equal width, at each batch size.
+
+``mingru cell`` is the bare recurrent layer, that is, what ``nn.GRU`` is; the registered models hold more beside it
+(norms, a convolution, an MLP), as their configs say.
 
 Sides take turns within each repetition, every other repetition backwards, and the first one is thrown away. Spreads are
 the fastest and the slowest repetition. Models that are not installed are left out and named.
@@ -39,10 +41,19 @@ CELL = "mingru cell"
 
 
 def built(name: str, width: int) -> RecurrentModel:
-    """A registered model of one layer, as its config's defaults make it, on vectors of its own width."""
+    """A registered model of one layer, as its config's defaults make it, on vectors of its own width; or a cell."""
+    if name == CELL:
+        from seqdemo_modern.mingru import MinGRUCell
+
+        return MinGRUCell(width, width)
     schema: Any = manager().config_class("models", name)
     config = schema(hidden_size=width, num_layers=1)
     return build_model(manager().implementation("models", name), config, width)
+
+
+def with_cell(names: list[str]) -> list[str]:
+    """minGRU's bare layer too, where minGRU is asked for."""
+    return [CELL, *names] if "mingru" in names else names
 
 
 def stepped(model: RecurrentModel, x: Tensor) -> Tensor:
@@ -111,11 +122,7 @@ def beside_gru(names: list[str], width: int, length: int, batch: int, repeats: i
     """A row for each layer: training tokens a second at one batch size."""
     torch.manual_seed(0)
     models: dict[str, nn.Module] = {"nn.GRU": nn.GRU(width, width, batch_first=True)}
-    if "mingru" in names:
-        from seqdemo_modern.mingru import MinGRUCell
-
-        models[CELL] = MinGRUCell(width, width)
-    models |= {name: built(name, width) for name in names}
+    models |= {name: built(name, width) for name in with_cell(names)}
     seconds = timed({name: training(model, batch, length, width) for name, model in models.items()}, repeats)
     rows = []
     base = statistics.median(seconds["nn.GRU"])
@@ -165,7 +172,7 @@ def main() -> None:
         print(f"not installed: {', '.join(absent)}" + ("" if find_spec("seqdemo_modern") else " (seqdemo-modern)"))
     print(f"\nreading {options.length:,} positions, batch 1, milliseconds")
     print(f"{'model':14}{'forward':>10}{'spread':>18}{'steps':>10}{'spread':>18}{'speedup':>9}{'apart':>10}")
-    rows = reading(names, options.width, options.length, options.repeats)
+    rows = reading(with_cell(names), options.width, options.length, options.repeats)
     print(f"\ntraining at length {options.train_length:,}; milliseconds a step in the spread")
     print(f"{'model':14}{'batch':>6}{'parameters':>12}{'tokens/s':>14}{'spread':>20}{'x nn.GRU':>9}")
     trained = [name for name in options.train_models if name in known]
