@@ -27,6 +27,8 @@ from seqdemo.pipeline import Pipeline
 from seqdemo.plugin import State, TokenHead
 from seqdemo.plugin import state as verbs
 
+from .conftest import lively, logprobs, tokens
+
 Make = Callable[..., Pipeline]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -73,13 +75,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @pytest.fixture(params=sorted(VARIANTS))
 def head(request: pytest.FixtureRequest, make_pipeline: Make) -> TokenHead:
-    """Each kind of head, its weights twice as large as they start out, so that distributions are not flat."""
-    made = make_pipeline(**VARIANTS[request.param]).head
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(2.0)
-    assert isinstance(made, TokenHead)
-    return made
+    """Each kind of head."""
+    return lively(make_pipeline(**VARIANTS[request.param]).head)
 
 
 @pytest.fixture
@@ -96,19 +93,8 @@ def stepper(head: TokenHead, precision: Any = "fp32", slots: int = 6, capture: A
 
 def state_of(head: TokenHead, seed: int) -> State:
     """The state after five tokens."""
-    size = head.output_tokenizer.vocab_size
-    ids = torch.randint(size, (1, 5), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        return head.next(ids, head.initial_state(1), {}).state
-
-
-def tokens(head: TokenHead, count: int, seed: int = 0) -> list[int]:
-    size = head.output_tokenizer.vocab_size
-    return torch.randint(size, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def logprobs(logits: torch.Tensor) -> torch.Tensor:
-    return torch.log_softmax(logits.double(), -1)
+        return head.next(torch.tensor([tokens(head, 5, seed)]), head.initial_state(1), {}).state
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -350,6 +336,8 @@ def test_weights_lie_side_by_side_for_cudnn(make_pipeline: Make, name: str) -> N
     """Moved to the GPU and copied for a stepper, a layer is read without being gathered first."""
     head: Any = make_pipeline(model=name, device="cuda").head
     made = GraphPrepared(head, CUDA, "fp32").stepper(head, 1)
-    with warnings.catch_warnings():
+    ids, state = torch.tensor([[1, 2, 3]], device="cuda"), head.initial_state(1)
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("error")
-        made.read(head, torch.tensor([[1, 2, 3]], device="cuda"), head.initial_state(1), {})
+        made.read(head, ids, state, {})
+        head.next(ids, state, {})

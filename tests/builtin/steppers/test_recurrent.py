@@ -18,6 +18,8 @@ from seqdemo.pipeline import Pipeline
 from seqdemo.plugin import SamplingOptions, TokenHead
 from seqdemo.plugin import state as verbs
 
+from .conftest import lively, logprobs, tokens
+
 Make = Callable[..., Pipeline]
 CPU = torch.device("cpu")
 
@@ -35,22 +37,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=sorted(VARIANTS))
 def head(request: pytest.FixtureRequest, make_pipeline: Make) -> TokenHead:
-    """Each kind of head, its weights twice as large as they start out, so that distributions are not flat."""
-    made = make_pipeline(**VARIANTS[request.param]).head
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(2.0)
-    assert isinstance(made, TokenHead)
-    return made
+    """Each kind of head."""
+    return lively(make_pipeline(**VARIANTS[request.param]).head)
 
 
 def stepper(head: TokenHead, precision: Any = "fp32", slots: int = 4) -> RecurrentStepper:
     return RecurrentPrepared(head, CPU, precision).stepper(head, slots)
-
-
-def tokens(head: TokenHead, count: int, seed: int = 0) -> list[int]:
-    size = head.output_tokenizer.vocab_size
-    return torch.randint(size, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 def seat(made: Any, head: TokenHead, rows: int = 1) -> list[int]:
@@ -61,10 +53,6 @@ def seat(made: Any, head: TokenHead, rows: int = 1) -> list[int]:
             begun = head.next(torch.tensor([tokens(head, 5, slot)]), head.initial_state(1), {})
         made.put(slot, begun.state, {})
     return slots
-
-
-def logprobs(logits: torch.Tensor) -> torch.Tensor:
-    return torch.log_softmax(logits.double(), -1)
 
 
 @pytest.mark.parametrize("table", [True, False])
