@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 
-from seqdemo.manager import Registered
 from seqdemo.plugin import Config, ModelConfig, RecurrentModel, State, build_model
+
+from .lab import Lab, nudge
 
 if TYPE_CHECKING:
     from .subjects import ModelSubject
@@ -26,20 +26,12 @@ SMALL: tuple[Mapping[str, Any], ...] = (
 )
 
 
-class ModelLab:
+class ModelLab(Lab["ModelSubject"]):
     """Builds the subject afresh for every use, so that no check sees what another left behind."""
 
     def __init__(self, subject: ModelSubject) -> None:
-        self.subject = subject
+        super().__init__(subject)
         self.input_size = subject.input_size
-
-    @property
-    def registered(self) -> Registered | None:
-        return self.subject.registered
-
-    @property
-    def schemas(self) -> tuple[type[BaseModel], ...]:
-        return (self.subject.config_class(),)
 
     @cached_property
     def config(self) -> Config:
@@ -62,12 +54,9 @@ class ModelLab:
         return build_model(self.subject.resolve(), chosen, self.input_size).eval()
 
     def model(self, dtype: torch.dtype = torch.float64) -> RecurrentModel:
-        """The model with its parameters moved a little from where they start, so that none is zero by convention."""
+        """The model with its parameters moved a little from where they start."""
         model = self.build().to(torch.float64)
-        draw = torch.Generator().manual_seed(1)
-        for parameter in model.parameters():
-            if parameter.is_floating_point() and parameter.requires_grad:
-                parameter.add_(0.05 * torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
+        nudge(model)
         return model.to(dtype)
 
     def x(self, rows: int, time: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

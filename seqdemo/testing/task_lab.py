@@ -10,7 +10,6 @@ import torch
 from pydantic import BaseModel
 
 from seqdemo.errors import ConfigError
-from seqdemo.manager import Registered
 from seqdemo.plugin import (
     Batch,
     ModelConfig,
@@ -24,6 +23,7 @@ from seqdemo.plugin import (
 )
 
 from .core import fail, inapplicable
+from .lab import Lab, nudge
 from .model_lab import SMALL
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ __all__ = ["TaskLab"]
 _TEXTS = ("It was late.", "Nobody came, and the rain went on.", "Why?", "She laughed: of course!", "A red door; 1895.")
 
 
-class TaskLab:
+class TaskLab(Lab["TaskSubject"]):
     """Builds the subject afresh for every use, around tokenizers trained once."""
 
     def __init__(
@@ -43,14 +43,10 @@ class TaskLab:
         model: Callable[[str], ModelSubject],
         tokenizer: Callable[[str], TokenizerSubject],
     ) -> None:
-        self.subject = subject
+        super().__init__(subject)
         self._model = model(subject.model) if isinstance(subject.model, str) else subject.model
         self._tokenizer = tokenizer(subject.tokenizer) if isinstance(subject.tokenizer, str) else subject.tokenizer
         self.models: dict[str, RecurrentModel] = {}
-
-    @property
-    def registered(self) -> Registered | None:
-        return self.subject.registered
 
     @property
     def schemas(self) -> tuple[type[BaseModel], ...]:
@@ -112,10 +108,7 @@ class TaskLab:
     def head(self, seed: int = 0) -> TaskHead:
         """The head in float64, its parameters moved a little from where they start."""
         head = self.build(seed).double()
-        draw = torch.Generator().manual_seed(1)
-        for parameter in head.parameters():
-            if parameter.is_floating_point() and parameter.requires_grad:
-                parameter.add_(0.05 * torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
+        nudge(head)
         return head
 
     def token_head(self) -> TokenHead:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from seqdemo.manager import Registered
 from seqdemo.plugin import Config, Tokenizer
 
+from .lab import Lab
 from .samples import TEXTS, training_texts
 
 if TYPE_CHECKING:
@@ -21,20 +19,12 @@ __all__ = ["TokenizerLab"]
 _SMALL: tuple[Mapping[str, Any], ...] = ({},)
 
 
-class TokenizerLab:
+class TokenizerLab(Lab["TokenizerSubject"]):
     """Trains the subject; one trained tokenizer serves all checks, as none of them may change it."""
 
     def __init__(self, subject: TokenizerSubject) -> None:
-        self.subject = subject
+        super().__init__(subject)
         self.texts = TEXTS if subject.texts is None else tuple(subject.texts)
-
-    @property
-    def registered(self) -> Registered | None:
-        return self.subject.registered
-
-    @property
-    def schemas(self) -> tuple[type[BaseModel], ...]:
-        return (self.subject.config_class(),)
 
     @cached_property
     def config(self) -> Config:
