@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
 from seqdemo.errors import SeqdemoError, SessionError, StaleError
-from seqdemo.files import home
-from seqdemo.plugin import SamplingOptions
 
-from .controls import controls
-from .conversation import Intro, Window, conversation, encode, whole
+from .conversation import Window, conversation, encode, whole
 from .inspector import inspector, token_view
+from .intro import introduce
 from .markup import element
 from .reply import Reply, pulses
+from .sampling import Sampling
 from .shelf import Shelf
 from .sidebar import sidebar
 from .source import Checkpoint, Loader, Source
@@ -34,7 +32,6 @@ _LISTENERS = 64
 _BEATS_PER_STATUS = 5
 _log = logging.getLogger(__name__)
 
-_TRAIN = "seqdemo train generation --model lstm --tokenizer char --data my-text.txt --out "
 _GONE = "The server was started again. Reload the page to go on; everything that was said is kept."
 
 Update = dict[Any, Any]
@@ -67,8 +64,6 @@ class ChatTab:
                     self.model = gr.Dropdown(
                         [], label="Model", container=False, elem_id="sd-model", scale=1, filterable=True
                     )
-                    self.regenerate = gr.Button("Regenerate", size="sm", scale=0, elem_id="sd-regenerate")
-                    self.undo = gr.Button("Undo", size="sm", scale=0, elem_id="sd-undo")
                 self.view = conversation(self._resync)
                 self.notice = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-notice")
                 with gr.Row(elem_classes=["sd-composer"]):
@@ -89,39 +84,40 @@ class ChatTab:
                 self.status = status()
             with gr.Column(elem_classes=["sd-side"]):
                 self.panel = inspector()
-                with gr.Accordion("Sampling", open=True, elem_id="sd-sampling") as self.sampling:
-                    self.options = controls(SamplingOptions, exclude=("timeout", "exact"))
+                self.sampling = Sampling(self._source)
 
     def _wire(self, demo: gr.Blocks) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         # One queue for everything that streams, so that its limit counts listeners, whatever they clicked.
         streams: dict[str, Any] = {**quiet, "concurrency_id": "replies", "concurrency_limit": _LISTENERS}
-        opened = [self.page, self.model, self.sampling, *self.options.components]
+        opened = [self.page, self.model, self.sampling.panel, *self.sampling.components]
         # Few: the browser does work for each output of each update.
         shown = [self.view, self.status, self.notice, self.message]
-        held = [self.model, self.message, *self.options.components]
+        held = [self.model, self.message, *self.sampling.inputs]
         # The component says when it is there: what a load event sends before that is lost now and then.
         self.view.ready(self._arrive, outputs=opened, **quiet).then(
             self._open, inputs=self.model, outputs=shown, **streams
         )
         demo.unload(self._leave)
-        self.model.input(self._choose, inputs=self.model, outputs=self.options.components, **quiet).then(
+        self.model.input(self._choose, inputs=self.model, outputs=self.sampling.components, **quiet).then(
             self._open, inputs=self.model, outputs=shown, **streams
         )
         gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
-        self.regenerate.click(self._regenerate, inputs=held, outputs=shown, **streams)
+        self.view.reply(self._reply, inputs=held, outputs=shown, **streams)
+        self.view.rewrite(self._rewrite, inputs=held, outputs=shown, **streams)
+        self.view.fork(self._fork, outputs=shown, **streams)
+        self.view.turn(self._select, outputs=shown, **quiet)
         for halted in (self.stop.click, self.view.halt):
             halted(self._stop, queue=False, **quiet)
-        self.undo.click(self._undo, outputs=shown, **quiet)
+        self.view.undo(self._undo, outputs=shown, **quiet)
         self.shelf.fresh(self._new, inputs=self.model, outputs=shown, **streams)
         self.shelf.open(self._visit, inputs=self.model, outputs=[*shown, self.model], **streams).then(
-            self._tune, outputs=self.options.components, **quiet
+            self._tune, outputs=self.sampling.components, **quiet
         )
         self.view.pick(self._pick, outputs=self.panel, trigger_mode="multiple", **quiet)
         self.view.unpick(self._unpick, outputs=self.panel, **quiet)
         self.view.example(self._take, outputs=self.message, **quiet)
-        seed = next(option.component for option in self.options if option.name == "seed")
-        self.view.reseed(self._reseed, outputs=seed, **quiet)
+        self.sampling.wire(self._tuned, self.view.reseed, **quiet)
 
     # --- arriving and leaving -----------------------------------------------------------------------------------
 
@@ -139,7 +135,7 @@ class ChatTab:
         chosen = name if name in names else next(iter(names), None)
         tab.tuned = chosen
         wide = int(event.width) > 900
-        return [page, gr.Dropdown(names, value=chosen), gr.Accordion(open=wide), *self._preferred(chosen)]
+        return [page, gr.Dropdown(names, value=chosen), gr.Accordion(open=wide), *self.sampling.preferred(chosen)]
 
     def _held_with(self, owner: str, conversation: str) -> str | None:
         try:
@@ -154,25 +150,23 @@ class ChatTab:
     def _tab(self, request: gr.Request) -> Tab | None:
         return self._tabs.at(str(request.session_hash), self._visitors.of(request))
 
-    def _preferred(self, name: str | None) -> list[Any]:
-        try:
-            return self.options.shown(self._source.preferences(name) if name else {})
-        except SeqdemoError:
-            return self.options.shown({})
-
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
         if (tab := self._tab(request)) is not None:
             tab.turn()
             tab.tuned = name
-        return self._preferred(name)
+        return self.sampling.preferred(name)
 
     def _tune(self, request: gr.Request) -> list[Any]:
         """The controls as the checkpoint on show prefers them, where they were another one's."""
         tab = self._tab(request)
         if tab is None or tab.talk is None or tab.talk.name == tab.tuned:
-            return [gr.skip() for _ in self.options]
+            return [gr.skip() for _ in self.sampling.components]
         tab.tuned = tab.talk.name
-        return self._preferred(tab.tuned)
+        return self.sampling.preferred(tab.tuned)
+
+    def _tuned(self, request: gr.Request) -> str | None:
+        tab = self._tab(request)
+        return tab.tuned if tab is not None else None
 
     def _owner(self, key: str) -> str:
         tab = self._tabs.keyed(key)
@@ -186,19 +180,6 @@ class ChatTab:
 
     # --- looking at a conversation ------------------------------------------------------------------------------
 
-    def _intro(self, name: str | None) -> Intro:
-        found = self._checkpoints()
-        record = found.get(name or "")
-        if record is not None:
-            examples = list(record.examples)[:6]
-            return Intro(record.name, [record.summary] if record.summary else [], examples=examples)
-        if any(not one.problem for one in found.values()):
-            return Intro("Choose a model")
-        broken = [f"{one.name}: {one.problem}" for one in found.values() if one.problem]
-        lines = ["No generator was found. Train one on any text, then reload this page:", *broken]
-        folder = str(home() / "checkpoints" / "my-model").replace(str(Path.home()), "~", 1)
-        return Intro("Nothing to talk to yet", lines, command=_TRAIN + folder)
-
     def _scene(self, tab: Tab, name: str | None, note: str = "", busy: bool | None = None) -> Update:
         """Everything on show when no reply streams, or when one is about to."""
         talk = tab.talk
@@ -206,7 +187,7 @@ class ChatTab:
         if not note and talk is not None and talk.trouble:
             note = notice(talk.trouble, "hint")
         return {
-            self.view: encode(whole(talk, tab.key, self._intro(name), busy)),
+            self.view: encode(whole(talk, tab.key, introduce(self._checkpoints(), name), busy)),
             self.status: status_view(talk, self._loader.loaded(shown) if shown else None),
             self.notice: note,
         }
@@ -263,20 +244,42 @@ class ChatTab:
         if not message:
             yield {self.notice: notice("The message is empty. Write something for the model to go on from.", "hint")}
             return
-        empty: Update = {self.message: ""}
-        async for update in self._respond(
-            request, name, lambda talk: talk.say(message, self.options.values(held)), empty
-        ):
+
+        def begin(talk: Talk) -> Reply:
+            opening, options = self.sampling.read(held)
+            return talk.say(message, options, opening)
+
+        async for update in self._respond(request, name, begin, {self.message: ""}):
             yield update
 
-    async def _regenerate(
-        self, request: gr.Request, name: str | None, message: str, *held: Any
+    async def _reply(
+        self, request: gr.Request, event: gr.EventData, name: str | None, message: str, *held: Any
     ) -> AsyncIterator[Update]:
-        async for update in self._respond(request, name, lambda talk: talk.again(self.options.values(held))):
+        """Another version of the last reply, or more of it."""
+        verb = str(event.verb)
+
+        def begin(talk: Talk) -> Reply:
+            opening, options = self.sampling.read(held)
+            return talk.go_on(options) if verb == "onward" else talk.again(options, opening)
+
+        async for update in self._respond(request, name, begin):
+            yield update
+
+    async def _rewrite(
+        self, request: gr.Request, event: gr.EventData, name: str | None, message: str, *held: Any
+    ) -> AsyncIterator[Update]:
+        """Say something else in the place of a message."""
+        index, text = int(event.message), str(event.text)
+
+        def begin(talk: Talk) -> Reply | None:
+            opening, options = self.sampling.read(held)
+            return talk.rewrite(index, text, options, opening)
+
+        async for update in self._respond(request, name, begin):
             yield update
 
     async def _respond(
-        self, request: gr.Request, name: str | None, begin: Callable[[Talk], Reply], then: Update | None = None
+        self, request: gr.Request, name: str | None, begin: Callable[[Talk], Reply | None], then: Update | None = None
     ) -> AsyncIterator[Update]:
         """Begin a reply in the conversation on show and follow it. ``then``: what else changes once it has begun."""
         tab = self._tab(request)
@@ -293,6 +296,9 @@ class ChatTab:
             reply = await asyncio.to_thread(begin, talk)
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
             yield self._scene(tab, name, self._explained(error))
+            return
+        if reply is None:
+            yield self._scene(tab, talk.name)
             return
         async for update in self._follow(tab, talk, reply):
             yield {**update, **(then or {})}
@@ -322,14 +328,40 @@ class ChatTab:
             tab.cancel()
 
     def _undo(self, request: gr.Request) -> Update:
+        said: list[str] = []
+        update = self._move(request, lambda talk: said.append(talk.undo()))
+        return {**update, self.message: said[0]} if said else update
+
+    def _select(self, request: gr.Request, event: gr.EventData) -> Update:
+        """Show another version of a message."""
+        return self._move(request, lambda talk: talk.select(int(event.message), int(event.by)))
+
+    def _move(self, request: gr.Request, how: Callable[[Talk], object]) -> Update:
+        """Stand elsewhere in the conversation on show."""
         tab = self._tab(request)
         if tab is None or tab.talk is None:
-            return {self.notice: notice(_GONE)} if tab is None else {}
+            return {self.notice: notice(_GONE)}
         try:
-            said = tab.talk.undo()
+            how(tab.talk)
         except SeqdemoError as error:
             return {self.notice: self._explained(error)}
-        return {**self._scene(tab, tab.talk.name), self.message: said}
+        return self._scene(tab, tab.talk.name)
+
+    async def _fork(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
+        """Go on with a copy of the conversation up to a message."""
+        tab = self._tab(request)
+        if tab is None or tab.talk is None:
+            yield {self.notice: notice(_GONE)}
+            return
+        try:
+            made = await asyncio.to_thread(self._shelf.fork, tab.owner, tab.talk, int(event.message))
+        except Exception as error:  # noqa: BLE001 - shown to the user as a line
+            yield {self.notice: self._explained(error)}
+            return
+        if tab.show(made, tab.turn()):
+            yield self._scene(
+                tab, made.name, notice("This is a new conversation; the other one stays as it was.", "hint")
+            )
 
     async def _new(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
         tab = self._tab(request)
@@ -352,9 +384,6 @@ class ChatTab:
 
     def _take(self, event: gr.EventData) -> str:
         return str(event.text)
-
-    def _reseed(self, event: gr.EventData) -> str:
-        return str(event.seed)
 
     # --- looking inside -----------------------------------------------------------------------------------------
 

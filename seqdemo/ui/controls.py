@@ -98,10 +98,23 @@ class Controls(list[Control]):
         return [control.show(chosen[control.name]) for control in self]
 
 
-def controls(schema: type[Options], exclude: Sequence[str] = ()) -> Controls:
-    """Make the controls of a schema, inside the block that is open."""
-    fields = {name: field for name, field in schema.model_fields.items() if name not in exclude}
-    return Controls(schema, [_control(name, field) for name, field in fields.items()])
+def controls(
+    schema: type[Options], exclude: Sequence[str] = (), below: Mapping[str, Callable[[], Any]] | None = None
+) -> Controls:
+    """Make the controls of a schema, inside the block that is open.
+
+    Args:
+        schema: of the options.
+        exclude: fields that get none.
+        below: by field, what makes something else right below its control.
+    """
+    found = []
+    for name, field in schema.model_fields.items():
+        if name not in exclude:
+            found.append(_control(name, field))
+            if below and name in below:
+                below[name]()
+    return Controls(schema, found)
 
 
 def _plain(annotation: Any) -> tuple[Any, list[Any]]:

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import gradio as gr
 
 from .assets import asset
+from .intro import Intro
 from .messages import Message
 from .reply import Reply
 from .talk import Talk
 
-__all__ = ["Intro", "Window", "conversation", "encode", "whole"]
+__all__ = ["Window", "conversation", "encode", "whole"]
 
 _OVERLAP = 8
 _serial = count(1)
@@ -35,6 +35,7 @@ _REASONS = {
     "timeout": "stopped at the time limit",
     "cancelled": "stopped by you",
     "error": "broke off",
+    "written": "written by you",
 }
 
 _TEMPLATE = """
@@ -43,30 +44,12 @@ _TEMPLATE = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Intro:
-    """What an empty conversation shows."""
-
-    title: str
-    lines: Sequence[str] = ()
-    command: str = ""
-    examples: Sequence[str] = ()
-
-    def payload(self) -> dict[str, Any]:
-        """As the script takes it."""
-        return {
-            "title": self.title,
-            "lines": list(self.lines),
-            "command": self.command,
-            "examples": list(self.examples),
-        }
-
-
 def conversation(resync: Callable[[str], str]) -> gr.HTML:
     """The component.
 
     It triggers ``ready`` (key, left, conversation, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
-    ``example`` (text) and ``halt``.
+    ``example`` (text), ``halt``, ``reply`` (verb: ``again`` or ``onward``), ``rewrite`` (message, text), ``turn``
+    (message, by), ``fork`` (message) and ``undo``.
 
     Args:
         resync: the whole conversation of a visitor, by key; called by the script when it missed something.
@@ -79,7 +62,7 @@ def conversation(resync: Callable[[str], str]) -> gr.HTML:
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=asset("conversation.js"),
+        js_on_load=asset("conversation.js") + asset("tools.js"),
         apply_default_css=False,
         server_functions=[fetch],
         elem_id="sd-conversation",
@@ -92,17 +75,20 @@ def _end(message: Message) -> dict[str, Any] | None:
     if message.done is None:
         return None
     usage = message.done.usage
-    notes = [f"{usage.tokens:,} token{'s' * (usage.tokens != 1)}"]
+    tokens = len(message.tokens)
+    notes = [f"{tokens:,} token{'s' * (tokens != 1)}"]
     if usage.tokens_per_second:
         notes.append(f"{usage.tokens_per_second:,.0f} tokens/s")
     notes.append(_REASONS.get(message.done.reason, message.done.reason))
-    return {"tail": message.done.text, "notes": notes, "seed": str(message.done.seed)}
+    seed = "" if message.done.reason == "written" else str(message.done.seed)
+    return {"tail": message.done.text, "notes": notes, "seed": seed}
 
 
-def _payload(message: Message) -> dict[str, Any]:
+def _payload(message: Message, live: bool) -> dict[str, Any]:
+    held = {"role": message.role, "version": message.version, "versions": message.count, "live": live}
     if message.role == "user":
-        return {"role": "user", "text": message.text}
-    return {"role": "model", "tokens": [token.text for token in message.tokens], "end": _end(message)}
+        return {**held, "text": message.text}
+    return {**held, "tokens": [token.text for token in message.tokens], "end": _end(message)}
 
 
 def encode(update: dict[str, Any]) -> str:
@@ -127,7 +113,7 @@ def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = 
         "key": key,
         "talk": talk.id if talk is not None else 0,
         "conversation": talk.conversation if talk is not None else "",
-        "messages": [_payload(message) for message in messages],
+        "messages": [_payload(message, running and message is messages[-1]) for message in messages],
         "intro": intro.payload() if intro is not None and not messages else None,
         "busy": running,
     }

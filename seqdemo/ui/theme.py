@@ -77,4 +77,4 @@ def theme() -> gr.themes.Base:
 
 def styles() -> str:
     """The style sheet."""
-    return asset("page.css") + asset("sidebar.css")
+    return "".join(map(asset, ("page.css", "sidebar.css", "tools.css")))

@@ -128,12 +128,12 @@ def test_regenerate_undo_and_new_chat(site: Any) -> None:
     say(page, "first")
     finished(page)
     before = page.locator(".sd-seed").inner_text()
-    page.click("#sd-regenerate")
+    page.get_by_role("button", name="Regenerate").click()
     page.wait_for_function("old => (document.querySelector('.sd-seed')?.textContent ?? old) !== old", arg=before)
     assert page.locator(".sd-model").count() == 1
     say(page, "second")
     finished(page, 2)
-    page.click("#sd-undo")
+    page.get_by_role("button", name="Undo").click()
     page.wait_for_function("document.querySelectorAll('.sd-model').length === 1")
     assert page.locator("#sd-input textarea").input_value() == "second"
     page.get_by_role("button", name="New chat").click()
@@ -325,6 +325,14 @@ def test_controls_have_names(site: Any) -> None:
         ("spinbutton", "Max tokens"),
         ("slider", "range slider for Temperature"),
         ("textbox", "Seed"),
+        ("button", "Continue"),
+        ("button", "Fork"),
+        ("button", "Edit this message"),
+        ("button", "Edit this reply"),
+        ("textbox", "Start the reply with"),
+        ("button", "Balanced"),
+        ("button", "Reset"),
+        ("button", "New seed"),
     ):
         assert page.get_by_role(role, name=name).count() == 1, (role, name)
 

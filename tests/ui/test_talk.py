@@ -10,7 +10,8 @@ import pytest
 
 from seqdemo.errors import CheckpointError, SessionError, TokenizerError
 from seqdemo.plugin import Done, Prefill, Token, Usage
-from seqdemo.ui.conversation import Intro, Window, whole
+from seqdemo.ui.conversation import Window, whole
+from seqdemo.ui.intro import Intro
 from seqdemo.ui.messages import Message
 from seqdemo.ui.reply import Reply, pulses
 from seqdemo.ui.shelf import Shelf

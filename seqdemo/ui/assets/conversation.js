@@ -35,7 +35,7 @@ function addUser(said) {
   const box = make("div", "sd-message sd-user");
   box.append(make("span", "sd-hidden", "You wrote:"), make("div", "sd-bubble", said.text));
   log.append(box);
-  messages.push({ box, tokens: [], base: 0, count: 0 });
+  messages.push({ box, said, tokens: [], base: 0, count: 0 });
 }
 
 function addModel(said) {
@@ -47,11 +47,11 @@ function addModel(said) {
   const note = make("div", "sd-note");
   box.append(body, note);
   log.append(box);
-  const message = { box, body, note, tokens: [], base: 0, count: 0 };
+  const message = { box, body, note, said, tokens: [], base: 0, count: 0 };
   messages.push(message);
   append(message, 0, said.tokens);
   if (said.end) finish(message, said.end);
-  else box.classList.add("sd-streaming");
+  box.classList.toggle("sd-streaming", said.live);
   label(message);
 }
 
@@ -124,7 +124,8 @@ function showAll(value) {
   log.replaceChildren();
   if (value.intro) showIntro(value.intro);
   for (const said of value.messages) said.role === "user" ? addUser(said) : addModel(said);
-  following = true;
+  messages.forEach((message, index) => message.said.live || equip(message, message.said, index === messages.length - 1));
+  following = !settle();
 }
 
 // Something was missed: fetch the whole. What comes meanwhile waits; of several updates the last one will do.
@@ -161,6 +162,7 @@ function apply(value) {
     if (!message || !append(message, value.start, value.tokens)) return void resync();
     if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
+      equip(message, message.said, true);
       announcer.textContent = `Reply finished, ${message.count} tokens.`;
       document.dispatchEvent(new CustomEvent("seqdemo:changed"));
     }
