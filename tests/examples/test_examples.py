@@ -109,6 +109,28 @@ def test_generation_in_english_and_chinese(tmp_path: Path) -> None:
     assert "a second time for all of this: 0" in printed
 
 
+def test_sentiment_is_learnt_and_explained(tmp_path: Path) -> None:
+    """Rows it never saw are classified, "not" and "but" are understood, and each word's part in it is shown."""
+    printed = run("sentiment.py", tmp_path)
+    ((accuracy,),) = rows(printed, r"accuracy ([\d.]+)%")
+    assert accuracy > 90  # always saying the commonest label is right for about half
+    labels = dict(re.findall(r"^'(.*)': (\w+) \(", printed, re.MULTILINE))
+    assert list(labels.values()) == ["positive", "negative", "negative", "positive"]
+    part = printed.split("'the food was not bad'")[1].split("'the food was not good'")[0]
+    contributions = {word: float(value) for word, value in re.findall(r"^ +(\w+) +\d+% +(\S+)", part, re.MULTILINE)}
+    assert set(contributions) == {"the", "food", "was", "not", "bad"}
+    assert contributions["not"] > 0
+
+
+def test_sentiment_of_a_table_of_ones_own(tmp_path: Path) -> None:
+    """Another table, with other names for its columns and other labels."""
+    lines = [f"{('rain', 'sun')[n % 3 == 0]} on day {n % 7},{('wet', 'dry')[n % 3 == 0]}" for n in range(120)]
+    (tmp_path / "days.csv").write_text("note,weather\n" + "\n".join(lines) + "\n", "utf-8")
+    named = ["--column", "text=note", "--column", "label=weather"]
+    printed = run("sentiment.py", tmp_path, "--data", "days.csv", *named, "--text", "sun on day 3")
+    assert "'sun on day 3': dry" in printed
+
+
 def test_the_state_is_a_value(tmp_path: Path) -> None:
     """The state has one size after 10 and after 97,000 characters, and standing in it again reads next to nothing."""
     printed = run("state_is_a_value.py", tmp_path)
