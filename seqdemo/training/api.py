@@ -119,7 +119,7 @@ def train(
         model or base.model,
         tokenizer or base.tokenizer,
         {**base.task_config, **(task_config or {})},
-        {**(base.model_config if model in (None, base.model) else {}), **(model_config or {})},
+        _over(base.model_config if model in (None, base.model) else {}, model_config or {}),
         {**(base.tokenizer_config if tokenizer in (None, base.tokenizer) else {}), **(tokenizer_config or {})},
     )
     mapping = dict(columns or {})
@@ -165,6 +165,14 @@ def train(
 
 def _preset(name: str | None) -> Preset:
     return Preset("none", "") if name is None else preset(name)
+
+
+def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that win over a preset's; where the preset's are by role and these are not, in every role."""
+    by_role = bool(base) and all(isinstance(values, Mapping) for values in base.values())
+    if not by_role or set(given) == set(base):
+        return {**base, **given}
+    return {role: {**values, **given} for role, values in base.items()}
 
 
 def _listed(files: Files) -> list[str | Path]:

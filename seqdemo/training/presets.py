@@ -19,7 +19,7 @@ class Preset:
         name: as ``--preset`` takes it.
         summary: one sentence for listings.
         task, model, tokenizer: registered names.
-        task_config, model_config, tokenizer_config, training: config values.
+        task_config, model_config, tokenizer_config, training: config values; those of models maybe by role.
     """
 
     name: str
@@ -92,6 +92,31 @@ _ALL = (
             "clip_norm": 1.0,
             "average": 0.998,
             "validate_every": 650,
+            "precision": "bf16",
+            "save_dtype": "float16",
+        },
+    ),
+    Preset(
+        "multi30k",
+        "A translator of 12M parameters for Multi30k, or as many pairs of other short sentences; an hour on two CPU "
+        "cores.",
+        task="translation",
+        tokenizer="sentencepiece",
+        tokenizer_config={"vocab_size": 6000},
+        task_config={"embedding_size": 512, "dropout": 0.35, "label_smoothing": 0.1},
+        model_config={
+            "encoder": {"hidden_size": 256},
+            "decoder": {"hidden_size": 512},
+            "refiner": {"hidden_size": 512},
+        },
+        training={
+            "max_seconds": 3500.0,
+            "batch_size": 64,
+            "learning_rate": 2e-3,
+            "warmup_steps": 400,
+            "weight_decay": 0.01,
+            "clip_norm": 1.0,
+            "average": 0.999,
             "precision": "bf16",
             "save_dtype": "float16",
         },
