@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline, count_parameters, load, pipeline
     from .plugin.events import Done, Event, Prefill, Token
     from .plugin.records import Record
-    from .plugin.results import Classification, Generation
+    from .plugin.results import Classification, Generation, Translation
     from .pretrained import CheckpointRecord
     from .scoring import Score
     from .training import evaluate, train
@@ -43,6 +43,7 @@ __all__ = [
     "Session",
     "Stream",
     "Token",
+    "Translation",
     "__version__",
     "available",
     "conversations",
@@ -60,7 +61,7 @@ _HOMES = {
     "library": ("Library", "conversations"),
     "pipeline": ("Pipeline", "count_parameters", "load", "pipeline"),
     "plugin.events": ("Done", "Event", "Prefill", "Token"),
-    "plugin.results": ("Classification", "Generation"),
+    "plugin.results": ("Classification", "Generation", "Translation"),
     "scoring": ("Score",),
     "training": ("evaluate", "train"),
 }

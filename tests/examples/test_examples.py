@@ -122,6 +122,25 @@ def test_sentiment_is_learnt_and_explained(tmp_path: Path) -> None:
     assert contributions["not"] > 0
 
 
+def test_translation_is_learnt_and_aligned(tmp_path: Path) -> None:
+    """Unseen sentences come out right to the letter, and attention crosses where French turns words round."""
+    printed = run("translation.py", tmp_path)
+    ((right,),) = rows(printed, r"never saw, (\d+) right in every word")
+    assert right > 180
+    looked = set(re.findall(r"(\w+ <- \w+)$", printed, re.MULTILINE))
+    assert {"chien <- dog", "noir <- black", "train <- train", "blanc <- white"} <= looked
+    assert len(re.findall(r"also found, score", printed)) == 2
+
+
+def test_translation_of_a_table_of_ones_own(tmp_path: Path) -> None:
+    """Other data in a table with other names for its columns."""
+    lines = [f"eins {n % 3},one {n % 3}" for n in range(60)]
+    (tmp_path / "pairs.csv").write_text("german,english\n" + "\n".join(lines) + "\n", "utf-8")
+    named = ["--column", "source=german", "--column", "target=english", "--steps", "40"]
+    printed = run("translation.py", tmp_path, "--data", "pairs.csv", *named, "--text", "eins 2")
+    assert "eins 2\n-> one 2" in printed
+
+
 def test_sentiment_of_a_table_of_ones_own(tmp_path: Path) -> None:
     """Another table, with other names for its columns and other labels."""
     lines = [f"{('rain', 'sun')[n % 3 == 0]} on day {n % 7},{('wet', 'dry')[n % 3 == 0]}" for n in range(120)]
