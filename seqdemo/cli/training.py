@@ -14,7 +14,7 @@ import click
 from seqdemo.manager import manager
 from seqdemo.plugin.config import BeamOptions, Config
 from seqdemo.training.config import TrainingConfig
-from seqdemo.training.presets import PRESETS, Preset, preset
+from seqdemo.training.presets import PRESETS, Preset, settings
 
 from .loading import given_options, schema
 from .schema import MODEL_ALIASES, SchemaCommand, collect, options
@@ -54,8 +54,7 @@ def _command_line(ctx: click.Context) -> str:
 
 
 def _base(chosen: Mapping[str, Any]) -> Preset:
-    name = chosen.get("preset_name")
-    return preset(name) if name else Preset("none", "")
+    return settings(chosen.get("preset_name"), chosen.get("task"))
 
 
 def _schemas(chosen: Mapping[str, Any]) -> dict[str, type[Config]]:
@@ -114,7 +113,7 @@ def _reading(function: Any) -> Any:
 @click.command(cls=_FilesCommand, more=_training_flags)
 @click.argument("task", default="generation")
 @click.option("--model", metavar="NAME", help="Recurrent model: seqdemo models.  [default: lstm]")
-@click.option("--tokenizer", metavar="NAME", help="Tokenizer: seqdemo tokenizers.  [default: char]")
+@click.option("--tokenizer", metavar="NAME", help="Tokenizer: seqdemo tokenizers.  [default: the task's]")
 @click.option(
     "--preset", "preset_name", metavar="NAME", help=f"Settings to start from: {', '.join(PRESETS)}. Other flags win."
 )

@@ -61,6 +61,7 @@ class TaskConfig(Config):
         batching: ``"streams"`` (state carried across contiguous windows) or ``"examples"``.
         options: the schema of its prediction options.
         best: by which metric the best checkpoint is chosen: ``"lowest:NAME"`` or ``"highest:NAME"``.
+        default_tokenizer: registered name of the tokenizer it is trained with where none is named.
     """
 
     tokenizer_roles: ClassVar[tuple[str, ...]] = ("text",)
@@ -69,6 +70,7 @@ class TaskConfig(Config):
     batching: ClassVar[Literal["streams", "examples"]] = "examples"
     options: ClassVar[type[Options]] = Options
     best: ClassVar[str] = "lowest:loss"
+    default_tokenizer: ClassVar[str] = "char"
 
     def completed(self, rows: Sequence[Mapping[str, Any]]) -> Self:
         """This config with what it takes from the data (labels, say); by default it is complete as it is.

@@ -29,7 +29,7 @@ from .judging import Evaluated, judge
 from .launch import Team
 from .loop import Progress, Trainer
 from .objective import measure
-from .presets import Preset, preset
+from .presets import settings
 from .progress import Terminal
 from .report import JsonLines, Listener, TensorBoard
 from .signals import Interrupt
@@ -90,7 +90,7 @@ def train(
 
     Args:
         task, model, tokenizer: registered names (models and tokenizers maybe by role). Without a preset they are
-            ``"generation"``, ``"lstm"`` and ``"char"``.
+            ``"generation"``, ``"lstm"`` and the tokenizer that the task names: ``"char"``, or ``"words"`` of sentiment.
         data: files to train on; see :func:`seqdemo.training.data.read`.
         out: folder of the run.
         validation: files to validate on; without them a share of ``data`` is held out.
@@ -112,7 +112,7 @@ def train(
         TrainingInterrupted: Ctrl-C; the same call goes on.
     """
     entered = time.monotonic()
-    base = _preset(preset)
+    base = settings(preset, task)
     config = validate(TrainingConfig, {**base.training, **training}, "training")
     plans = prepare.choose(
         task or base.task,
@@ -161,10 +161,6 @@ def train(
                 folder.unstage()
     parts.head.eval()
     return Trained(folder.folder, done.step, done.seconds, done.best_step, metrics, team.rank)
-
-
-def _preset(name: str | None) -> Preset:
-    return Preset("none", "") if name is None else preset(name)
 
 
 def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seqdemo.errors import UnknownNameError
 
-__all__ = ["PRESETS", "Preset", "preset"]
+__all__ = ["PRESETS", "Preset", "preset", "settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +156,19 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UnknownNameError("preset", name, PRESETS)
     return PRESETS[name]
+
+
+def settings(name: str | None, task: str | None) -> Preset:
+    """What a run starts from: a preset, or without one what its task (generation, where none is named) says.
+
+    Raises:
+        UnknownNameError: there is no preset or task of that name.
+    """
+    if name is not None:
+        return preset(name)
+    from seqdemo.manager import manager
+    from seqdemo.plugin.config import TaskConfig
+
+    plain = Preset("none", "", task=task or "generation")
+    config = manager().config_class("tasks", plain.task)
+    return replace(plain, tokenizer=config.default_tokenizer) if issubclass(config, TaskConfig) else plain

@@ -23,7 +23,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "reviews.csv").write_text("review,stars\n" + "\n".join(rows) + "\n", "utf-8")
     flags = ["--hidden", "8", "--task.embedding-size", "8", "--steps", "60", "--learning-rate", "0.03"]
     flags += ["--column", "text=review", "--column", "label=stars", "--device", "cpu", "--threads", "1", "--quiet"]
-    command = ["train", "sentiment", "--tokenizer", "words", "--data", str(folder / "reviews.csv")]
+    command = ["train", "sentiment", "--data", str(folder / "reviews.csv")]
     done = CliRunner().invoke(main, [*command, "--out", str(folder / "run"), *flags], prog_name="seqdemo")
     assert done.exit_code == 0, done.output
     assert "accuracy 1" in done.output

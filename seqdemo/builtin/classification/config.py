@@ -37,6 +37,7 @@ class ClassificationConfig(TaskConfig):
     batching: ClassVar[Literal["streams", "examples"]] = "examples"
     options: ClassVar[type[Options]] = ClassificationOptions
     best: ClassVar[str] = "highest:accuracy"
+    default_tokenizer: ClassVar[str] = "words"
 
     labels: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
