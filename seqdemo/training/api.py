@@ -263,7 +263,8 @@ def _listeners(folder: RunFolder, config: TrainingConfig, progress: bool, parts:
     if config.tensorboard:
         found.append(TensorBoard(folder.training / "tensorboard"))
     if progress:
-        found.append(Terminal(perplexity=isinstance(parts.head, TokenHead)))
+        metric = (config.best or parts.head.config.best).partition(":")[2]
+        found.append(Terminal(perplexity=isinstance(parts.head, TokenHead), metric=metric))
     return found
 
 

@@ -24,12 +24,13 @@ class Terminal(Listener):
     """On a terminal a live bar; elsewhere a line at each validation.
 
     Args:
-        perplexity: whether ``exp(loss)`` means something for the task.
+        perplexity: whether ``exp(loss)`` means something for the task; its predictions are tokens then, else rows.
+        metric: name of the metric that the checkpoint is chosen by.
     """
 
-    def __init__(self, perplexity: bool = True, console: Console | None = None) -> None:
+    def __init__(self, perplexity: bool = True, console: Console | None = None, metric: str = "loss") -> None:
         self._console = console or Console(stderr=True)
-        self._perplexity = perplexity
+        self._perplexity, self._metric = perplexity, metric
         self._bar = Progress(
             TextColumn("{task.fields[phase]}"),
             BarColumn(bar_width=24),
@@ -72,7 +73,7 @@ class Terminal(Listener):
 
     def measured(self, record: Mapping[str, Any]) -> None:
         self._loss = self._value("loss", record["loss"])
-        self._speed = f"{record['tokens_per_second']:,.0f} tok/s"
+        self._speed = f"{record['tokens_per_second']:,.0f} {'tok' if self._perplexity else 'rows'}/s"
 
     def _value(self, name: str, loss: float) -> str:
         shown = f"{name} {loss:.4f}"
@@ -80,6 +81,8 @@ class Terminal(Listener):
 
     def validated(self, record: Mapping[str, Any]) -> None:
         loss = self._value("validation loss", record["metrics"]["loss"])
+        if self._metric != "loss" and self._metric in record["metrics"]:
+            loss += f"  {self._metric} {record['metrics'][self._metric]:.4f}"
         mark = "  best" if record["best"] else ""
         line = f"step {record['step']:,}  {_clock(record['seconds'])}  {self._loss}  {loss}{mark}"
         self._console.print(line, highlight=False)

@@ -34,3 +34,15 @@ def test_samples_cannot_command_the_terminal() -> None:
     terminal.validated(record)
     assert "a\N{REPLACEMENT CHARACTER}[2J[red]b\n    c" in shown.getvalue()
     assert "\x1b" not in shown.getvalue()
+
+
+def test_the_metric_that_chooses_is_shown() -> None:
+    """Where another metric than the loss chooses the checkpoint, its value stands beside the loss; speed is in rows."""
+    shown = io.StringIO()
+    terminal = Terminal(perplexity=False, console=Console(file=shown, width=120), metric="accuracy")
+    terminal.measured({"loss": 0.5, "tokens_per_second": 1234.5})
+    metrics = {"loss": 0.25, "accuracy": 0.875}
+    terminal.validated({"step": 7, "seconds": 3.0, "metrics": metrics, "best": True})
+    assert "loss 0.5000  validation loss 0.2500  accuracy 0.8750  best" in shown.getvalue()
+    assert "ppl" not in shown.getvalue()
+    assert terminal._speed == "1,234 rows/s"
