@@ -118,7 +118,12 @@ def test_plugins_page_runs(checkout: Path) -> None:
     assert run_page("plugins.md") >= 4
 
 
-@pytest.mark.parametrize("page", ["python.md", "cli.md", "compare.md"])
+def test_translation_page_runs(checkout: Path) -> None:
+    """A translator is trained, called and measured as docs/translate.md says."""
+    assert run_page("translate.md") >= 5
+
+
+@pytest.mark.parametrize("page", ["python.md", "cli.md", "compare.md", "translate.md"])
 def test_links_lead_somewhere(page: str) -> None:
     """A page links to files that exist."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
