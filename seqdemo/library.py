@@ -7,7 +7,7 @@ from typing import Any
 
 from .decoding import Session
 from .decoding.prepare import stepping
-from .decoding.stored import StoredJournal, layout_digest, restored
+from .decoding.stored import StoredJournal, layout_digest, restored, to_store
 from .errors import SessionError
 from .files import home
 from .pipeline import Pipeline
@@ -105,6 +105,39 @@ class Library:
         for place, kept in session.cache.items():
             if place.node in made.tree.nodes:
                 made.cache.put(place, kept)
+        return made
+
+    def export(self, pipe: Pipeline, conversation: str, path: str | Path) -> None:
+        """Write one into a file of its own, with the state it stands in; :meth:`bring` reads it, here or elsewhere.
+
+        Raises:
+            SeqdemoError: there is none, it was held with other weights, or the place cannot be written.
+        """
+        session = self.open(pipe, conversation)
+        _ = session.state  # the place it stands at is in memory from here on, and so in the file
+        session.save(path)
+
+    def bring(self, pipe: Pipeline, path: str | Path, title: str = "", *, rebuild: bool = False) -> Session:
+        """Keep a conversation that :meth:`export` or :meth:`Session.save` wrote, and go on with it.
+
+        Args:
+            title: its first message when empty.
+            rebuild: read its token ids with these weights, though others made it.
+
+        Raises:
+            SessionError: the file is missing, damaged, or was made with other weights.
+        """
+        head = self._head(pipe)
+        read = Session.load(path, head, pipe.fingerprint, pipe.device, rebuild=rebuild)
+        nodes = [to_store(node) for _, node in sorted(read.tree.nodes.items())]
+        first = next((node.text for node in nodes if node.role == "user"), "")
+        saved = read.defaults.model_dump(mode="json")
+        with self.conversations.database.write():
+            new = self.conversations.create(self.visitor, pipe.name, pipe.fingerprint, saved, title or first)
+            self.conversations.fill(self.visitor, new, nodes, read.here)
+        made = self.open(pipe, new)
+        for place, kept in read.cache.items():
+            made.cache.put(place, kept)
         return made
 
     def list(self, query: str = "") -> list[Summary]:

@@ -227,3 +227,35 @@ def test_a_fork_is_a_conversation_of_its_own(pipe: Pipeline, tmp_path: Path) -> 
     assert [one.title for one in kept.list()] == ["Fork of The time", "The time"]
     kept.purge(talk.id)
     assert told(library(tmp_path).open(pipe, fork.id)) == told(fork)
+
+
+def test_a_file_goes_on_elsewhere(pipe: Pipeline, tmp_path: Path) -> None:
+    """Exported and brought into another store, all of it is there, and it goes on alike without reading a token."""
+    talk = library(tmp_path / "here").begin(pipe, **OPTIONS)
+    talk.send("The time")
+    talk.send(" traveller")
+    talk.regenerate()
+    library(tmp_path / "here").export(pipe, talk.id, tmp_path / "file")
+    there = library(tmp_path / "there")
+    brought = there.bring(pipe, tmp_path / "file")
+    assert told(brought) == told(talk)
+    assert [one.title for one in there.list()] == ["The time"]
+    again = library(tmp_path / "there").open(pipe, brought.id)
+    assert told(again) == told(talk)
+    assert verbs.equal(again.state, talk.state)
+    assert again.steps == 0
+    assert again.send(" was").text == talk.fork().send(" was").text
+
+
+def test_a_file_that_is_not_whole_changes_nothing(pipe: Pipeline, tmp_path: Path) -> None:
+    """Cut off, edited or foreign files are said to be so, and leave no conversation behind."""
+    talk = library(tmp_path).begin(pipe, **OPTIONS)
+    talk.send("The time")
+    library(tmp_path).export(pipe, talk.id, tmp_path / "file")
+    data = (tmp_path / "file").read_bytes()
+    there = library(tmp_path / "there")
+    for wrong in (data[:-10], data[: len(data) // 2], b"", b"hello", data.replace(b'"start": 0', b'"start": 9')):
+        (tmp_path / "wrong").write_bytes(wrong)
+        with pytest.raises(SessionError):
+            there.bring(pipe, tmp_path / "wrong")
+    assert there.list() == []

@@ -20,7 +20,7 @@ from seqdemo.plugin.config import build
 from .snapshot import Snapshot
 from .tree import ROOT, Node, Point, Tree
 
-__all__ = ["Contents", "read", "write"]
+__all__ = ["Contents", "made_with", "read", "write"]
 
 _KIND, _FORMAT = "seqdemo session", 1
 _TREE = "session.json"
@@ -140,6 +140,15 @@ def read(path: Path, head: TokenHead, fingerprint: str, layout: verbs.Layout | N
     except (SeqdemoError, ValueError, TypeError) as error:
         raise _damaged(path, str(error)) from error
     return Contents(saved.fingerprint, defaults, here, tree, snapshots)
+
+
+def made_with(path: Path) -> str:
+    """Fingerprint of the weights that a session's file was made with.
+
+    Raises:
+        SessionError: the file is missing or damaged.
+    """
+    return _parse(path)[0].fingerprint
 
 
 def _check_fit(path: Path, saved: _Session, states: State, fingerprint: str, layout: verbs.Layout) -> None:

@@ -20,7 +20,7 @@ from .journal import Journal
 from .snapshot import Snapshot
 from .tree import ROOT, Node, Point, Tree
 
-__all__ = ["StoredJournal", "layout_digest", "restored"]
+__all__ = ["StoredJournal", "layout_digest", "restored", "to_store"]
 
 
 def layout_digest(layout: verbs.Layout) -> str:
@@ -73,8 +73,7 @@ class StoredJournal(Journal):
         with self._conversations.database.write():
             revision = self._revision
             if user is not None:
-                said = StoredNode(user.id, user.parent, user.start, "user", user.text, user.ids)
-                revision = self._conversations.say(self._visitor, self.conversation, revision, said)
+                revision = self._conversations.say(self._visitor, self.conversation, revision, to_store(user))
             revision = self._conversations.begin(self._visitor, self.conversation, revision, answer)
             if branches:
                 self._snapshots.mark_branch(self.conversation, *(user.parent if user else parent))
@@ -161,6 +160,17 @@ def restored(found: Conversation, schema: type[SamplingOptions]) -> tuple[Tree, 
     if unfinished and tree.get(unfinished[-1].id).parent == here:
         here = tree.get(unfinished[-1].id).end
     return tree, here
+
+
+def to_store(node: Node) -> StoredNode:
+    """A node as the store holds it."""
+    if node.role == "user":
+        return StoredNode(node.id, node.parent, node.start, "user", node.text, node.ids)
+    options = node.options.model_dump(mode="json") if node.options else {}
+    done = node.done or _interrupted(len(node.tokens))
+    return StoredReply(
+        node.id, node.parent, node.start, "reply", node.text, node.ids, node.tokens, options, done, node.closed
+    )
 
 
 def _node(stored: StoredNode, schema: type[SamplingOptions]) -> Node:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import sqlite3
 import time
@@ -26,10 +25,9 @@ from .records import (
     unpack_ids,
     unpack_tokens,
 )
+from .words import around, escaped, one_line
 
 __all__ = ["Conversations", "Summary"]
-
-_TITLE = 80
 
 _NODE = "id, parent_node, parent_tokens, start, role, text, ids, options, done, closed, created"
 
@@ -85,7 +83,7 @@ class Conversations:
             run.execute(
                 "INSERT INTO conversations (id, visitor, title, checkpoint, fingerprint, defaults, created, changed) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (new, visitor, _one_line(title), checkpoint, fingerprint, json.dumps(dict(defaults)), now, now),
+                (new, visitor, one_line(title), checkpoint, fingerprint, json.dumps(dict(defaults)), now, now),
             )
         return new
 
@@ -98,7 +96,7 @@ class Conversations:
         words = query.split()
         inside = "EXISTS (SELECT 1 FROM nodes n WHERE n.conversation = c.id AND n.text LIKE ? ESCAPE '\\')"
         matches = "".join(f" AND (c.title LIKE ? ESCAPE '\\' OR {inside})" for _ in words)
-        patterns = [f"%{_escaped(word)}%" for word in words for _ in range(2)]
+        patterns = [f"%{escaped(word)}%" for word in words for _ in range(2)]
         with self.database.read() as run:
             rows = run.execute(
                 f"{_SUMMARY} WHERE c.visitor = ? AND c.deleted IS {'NOT ' if hidden else ''}NULL{matches} "
@@ -125,11 +123,18 @@ class Conversations:
         for word in words:
             row = run.execute(
                 "SELECT text FROM nodes WHERE conversation = ? AND text LIKE ? ESCAPE '\\' ORDER BY id LIMIT 1",
-                (conversation, f"%{_escaped(word)}%"),
+                (conversation, f"%{escaped(word)}%"),
             ).fetchone()
             if row is not None:
-                return _around(row[0], word)
+                return around(row[0], word)
         return ""
+
+    def fill(self, visitor: str, conversation: str, nodes: Sequence[Node], here: tuple[int, int]) -> None:
+        """Write nodes into a conversation that was just created, and stand at a place in them."""
+        with self.database.write() as run:
+            self._advance(run, visitor, conversation, 0, here)
+            for node in nodes:
+                self._insert(run, conversation, node)
 
     def fork(self, visitor: str, conversation: str, nodes: Sequence[int], here: tuple[int, int]) -> str:
         """Begin a conversation with some nodes of another one, standing at a place in them; its id.
@@ -162,9 +167,9 @@ class Conversations:
         Raises:
             SessionError: the title is empty, or there is no such conversation.
         """
-        if not _one_line(title):
+        if not one_line(title):
             raise SessionError("A conversation's title cannot be empty.")
-        self._set(visitor, conversation, "title = ?", _one_line(title))
+        self._set(visitor, conversation, "title = ?", one_line(title))
 
     def pin(self, visitor: str, conversation: str, pinned: bool) -> None:
         """Keep it on top of the list, or no longer."""
@@ -246,7 +251,7 @@ class Conversations:
             after = self._advance(run, visitor, conversation, revision, (node.id, len(node.ids)))
             self._insert(run, conversation, node)
             run.execute(
-                "UPDATE conversations SET title = ? WHERE id = ? AND title = ''", (_one_line(node.text), conversation)
+                "UPDATE conversations SET title = ? WHERE id = ? AND title = ''", (one_line(node.text), conversation)
             )
             return after
 
@@ -379,20 +384,3 @@ def _summary(row: Sequence[Any], found: str = "") -> Summary:
 
 def _unknown(conversation: str) -> SessionError:
     return SessionError(f"There is no conversation {conversation!r} here: it was deleted, or belongs to someone else.")
-
-
-def _one_line(text: str) -> str:
-    """A text as a title: one line, not too long."""
-    line = " ".join(text[: 20 * _TITLE].split())
-    return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"
-
-
-def _escaped(word: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", word)
-
-
-def _around(text: str, word: str, width: int = 40) -> str:
-    """The place in a text where a word stands, with what is left and right of it."""
-    at = max(text.lower().find(word.lower()), 0)
-    begin, end = max(at - width, 0), at + len(word) + width
-    return ("…" if begin else "") + " ".join(text[begin:end].split()) + ("…" if end < len(text) else "")

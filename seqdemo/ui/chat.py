@@ -58,7 +58,7 @@ class ChatTab:
     def _build(self) -> None:
         self.page = gr.State("", delete_callback=self._tabs.drop)
         with gr.Row(elem_classes=["sd-chat"]):
-            self.shelf = sidebar(self._owner, self._shelf)
+            self.shelf = sidebar(self._owner, self._shelf, self._names)
             with gr.Column(elem_classes=["sd-main"]):
                 with gr.Row(elem_classes=["sd-top"]):
                     self.model = gr.Dropdown(
@@ -124,14 +124,17 @@ class ChatTab:
     def _checkpoints(self) -> dict[str, Checkpoint]:
         return {record.name: record for record in self._source.checkpoints()}
 
+    def _names(self) -> list[str]:
+        return [name for name, record in self._checkpoints().items() if not record.problem]
+
     def _arrive(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A page was loaded: whose it is, what can be talked to, and how the controls stand."""
         page, owner = str(request.session_hash), self._visitors.of(request)
         tab = self._tabs.arrive(page, owner, str(event.key), bool(event.left))
-        names = [name for name, record in self._checkpoints().items() if not record.problem]
         if not tab.wanted and not (tab.talk is not None and tab.talk.busy):
             tab.wanted = str(event.conversation)
         name = tab.talk.name if tab.talk is not None else self._held_with(owner, tab.wanted)
+        names = self._names()
         chosen = name if name in names else next(iter(names), None)
         tab.tuned = chosen
         wide = int(event.width) > 900
@@ -165,8 +168,7 @@ class ChatTab:
         return self.sampling.preferred(tab.tuned)
 
     def _tuned(self, request: gr.Request) -> str | None:
-        tab = self._tab(request)
-        return tab.tuned if tab is not None else None
+        return tab.tuned if (tab := self._tab(request)) is not None else None
 
     def _owner(self, key: str) -> str:
         tab = self._tabs.keyed(key)

@@ -17,7 +17,7 @@ from .source import Source
 __all__ = ["PRESETS", "Sampling"]
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "Likeliest": {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0},
+    "Greedy": {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0},
     "Careful": {"temperature": 0.5, "top_k": 0, "top_p": 0.9, "min_p": 0.0},
     "Balanced": {"temperature": 0.8, "top_k": 0, "top_p": 0.95, "min_p": 0.0},
     "Lively": {"temperature": 1.1, "top_k": 0, "top_p": 1.0, "min_p": 0.05},

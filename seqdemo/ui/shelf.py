@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from seqdemo.errors import SeqdemoError, SessionError
@@ -92,3 +94,42 @@ class Shelf:
         pipe = self._load(talk.name)
         made = Library(self._database(), owner).fork(pipe, session, node)
         return Talk(talk.name, session=made, state_bytes=talk.state_bytes)
+
+    def export(self, owner: str, conversation: str) -> bytes:
+        """One as a file's content.
+
+        Raises:
+            SeqdemoError: there is none, or its checkpoint is gone.
+        """
+        from seqdemo.library import Library
+
+        pipe = self._load(self.conversations.summary(owner, conversation).checkpoint)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "conversation.safetensors"
+            Library(self._database(), owner).export(pipe, conversation, path)
+            return path.read_bytes()
+
+    def bring(self, owner: str, data: bytes, checkpoints: Iterable[str]) -> str:
+        """Keep a conversation from a file; its id.
+
+        Args:
+            checkpoints: those it may have been held with.
+
+        Raises:
+            SessionError: the content is damaged, or no checkpoint has the weights it was held with.
+        """
+        from seqdemo.decoding.archive import made_with
+        from seqdemo.library import Library
+
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "the file"
+            path.write_bytes(data)
+            try:
+                wanted = made_with(path)
+                for name in checkpoints:
+                    pipe = self._load(name)
+                    if pipe.fingerprint == wanted:
+                        return Library(self._database(), owner).bring(pipe, path).id
+            except SessionError as error:
+                raise SessionError(str(error).replace(str(path), "This file")) from error
+        raise SessionError(f"This conversation was held with the weights {wanted!r}, which no checkpoint here has.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
@@ -31,29 +32,41 @@ _TEMPLATE = """
   <input class="sd-search" type="search" placeholder="Search" aria-label="Search conversations" maxlength="200">
   <div class="sd-list"></div>
   <div class="sd-toast" role="status"></div>
-  <button type="button" class="sd-deleted" data-do="deleted" aria-pressed="false">Deleted</button>
+  <div class="sd-foot">
+    <button type="button" class="sd-deleted" data-do="deleted" aria-pressed="false">Deleted</button>
+    <button type="button" data-do="import" aria-label="Import a conversation">Import</button>
+    <input type="file" class="sd-file" accept=".safetensors" hidden>
+  </div>
 </nav>
 """
 
 
-def sidebar(owner: Callable[[str], str], shelf: Shelf) -> gr.HTML:
+def sidebar(owner: Callable[[str], str], shelf: Shelf, checkpoints: Callable[[], Iterable[str]]) -> gr.HTML:
     """The component. It triggers ``open`` (conversation) and ``fresh``.
 
     Args:
         owner: a tab's key -> the visitor.
         shelf: where conversations are kept.
+        checkpoints: names of those that can be talked to.
     """
 
     def ask(question: str) -> str:
         return encode(answer(owner, shelf, json.loads(question)))
 
-    ask.__name__ = "ask"
+    def pack(question: str) -> str:
+        asked = json.loads(question)
+        return encode(_packed(owner, shelf, str(asked["key"]), str(asked["conversation"])))
+
+    def unpack(question: str) -> str:
+        asked = json.loads(question)
+        return encode(_unpacked(owner, shelf, str(asked["key"]), str(asked["data"]), checkpoints()))
+
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
         js_on_load=asset("sidebar.js"),
         apply_default_css=False,
-        server_functions=[ask],
+        server_functions=[ask, pack, unpack],
         elem_id="sd-sidebar",
     )
 
@@ -75,9 +88,7 @@ def answer(owner: Callable[[str], str], shelf: Shelf, question: dict[str, Any]) 
             problem = str(error)
         found = shelf.list(visitor, str(question.get("query", "")), bool(question.get("hidden")))
     except Exception as error:  # noqa: BLE001 - shown to the user as a line
-        if not isinstance(error, SeqdemoError):
-            _log.error("A request of the page failed.", exc_info=error)
-        return {"items": [], "problem": explain(error)}
+        return {"items": [], "problem": _problem(error)}
     items = [
         {
             "id": one.id,
@@ -102,3 +113,28 @@ def _change(shelf: Shelf, visitor: str, question: dict[str, Any]) -> None:
         "purge": lambda: shelf.purge(visitor, conversation),
     }
     verbs[str(question["verb"])]()
+
+
+def _packed(owner: Callable[[str], str], shelf: Shelf, key: str, conversation: str) -> dict[str, Any]:
+    """A conversation as a file."""
+    try:
+        data = shelf.export(owner(key), conversation)
+    except Exception as error:  # noqa: BLE001 - shown to the user as a line
+        return {"problem": _problem(error)}
+    return {"data": b64encode(data).decode(), "problem": ""}
+
+
+def _unpacked(
+    owner: Callable[[str], str], shelf: Shelf, key: str, data: str, checkpoints: Iterable[str]
+) -> dict[str, Any]:
+    """A file as a conversation."""
+    try:
+        return {"conversation": shelf.bring(owner(key), b64decode(data), checkpoints), "problem": ""}
+    except Exception as error:  # noqa: BLE001 - shown to the user as a line
+        return {"problem": _problem(error)}
+
+
+def _problem(error: Exception) -> str:
+    if not isinstance(error, SeqdemoError):
+        _log.error("A request of the page failed.", exc_info=error)
+    return explain(error)

@@ -127,6 +127,8 @@ def test_visitors_know_their_own_only(conversations: Conversations) -> None:
     new, revision = begun(conversations)
     asked = (
         lambda: conversations.read("eve", new),
+        lambda: conversations.summary("eve", new),
+        lambda: conversations.fork("eve", new, [1], (1, 3)),
         lambda: conversations.say("eve", new, revision, message(3, (2, 2), 5, "x")),
         lambda: conversations.stand("eve", new, revision, (1, 3)),
         lambda: conversations.rename("eve", new, "mine"),
@@ -152,6 +154,7 @@ def test_the_list_is_in_order(conversations: Conversations) -> None:
     assert [one.id for one in listed] == [made[1], made[2], made[0]]
     assert [one.title for one in listed] == ["Once upon a time", "Once upon a time", "A new name"]
     assert [one.messages for one in listed] == [2, 2, 2]
+    assert [conversations.summary("ada", one.id) for one in listed] == listed
     with pytest.raises(SessionError, match="empty"):
         conversations.rename("ada", made[0], " \n ")
 
@@ -175,10 +178,14 @@ def test_deleting_hides_and_can_be_undone(conversations: Conversations) -> None:
     before = conversations.read("ada", new)
     conversations.delete("ada", new)
     assert conversations.summaries("ada") == []
-    with pytest.raises(SessionError):
-        conversations.read("ada", new)
+    assert [one.id for one in conversations.summaries("ada", hidden=True)] == [new]
+    assert conversations.summaries("eve", hidden=True) == []
+    for look in (conversations.read, conversations.summary):
+        with pytest.raises(SessionError):
+            look("ada", new)
     conversations.restore("ada", new)
     assert conversations.read("ada", new) == before
+    assert conversations.summaries("ada", hidden=True) == []
 
 
 def test_deleting_for_good_leaves_no_text(conversations: Conversations, database: Database) -> None:

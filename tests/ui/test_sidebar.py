@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,6 +131,28 @@ def test_a_conversation_brings_its_model(site: Any) -> None:
     page.click("#sd-send")
     page.wait_for_function("document.querySelectorAll('.sd-seed').length === 2")
     assert page.locator(".sd-body").nth(1).inner_text().startswith(" the sea")
+
+
+def test_export_and_import(site: Any, tmp_path: Path) -> None:
+    """A conversation leaves as a file and comes back from it, to another visitor too; a cut off one is refused."""
+    page = site.open()
+    told(page, "hi <there>/../you")
+    page.get_by_role("button", name="Actions for hi <there>/../you").click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Export hi <there>/../you as a file").click()
+    assert started.value.suggested_filename == "hi there you.safetensors"
+    started.value.save_as(tmp_path / "whole")
+    other = site.open()
+    other.set_input_files(".sd-file", tmp_path / "whole")
+    other.wait_for_selector(".sd-user")
+    assert other.locator(".sd-bubble").inner_text() == "hi <there>/../you"
+    assert other.locator(".sd-token").count() == 4
+    listed(other, "hi <there>/../you")
+    (tmp_path / "half").write_bytes((tmp_path / "whole").read_bytes()[:-100])
+    other.set_input_files(".sd-file", tmp_path / "half")
+    other.wait_for_function("document.querySelector('.sd-toast').textContent.startsWith('This file is not')")
+    listed(other, "hi <there>/../you")
+    assert site.errors == []
 
 
 def test_a_drawer_where_there_is_no_room(site: Any) -> None:

@@ -7,6 +7,9 @@ const toast = element.querySelector(".sd-toast");
 const deleted = element.querySelector(".sd-deleted");
 const opener = element.querySelector("[data-do=drawer]");
 
+const file = element.querySelector(".sd-file");
+const LARGEST = 64e6; // bytes of a file
+
 let shown = ""; // id of the conversation on show
 let hidden = false; // whether what was deleted is listed
 let asked = 0;
@@ -103,6 +106,7 @@ function row(item) {
       action("Rename", `Rename ${item.title}`, () => rename(item, title)),
       action(item.pinned ? "Unpin" : "Pin", `${item.pinned ? "Unpin" : "Pin"} ${item.title}`, () =>
         change("pin", item, !item.pinned)),
+      action("Export", `Export ${item.title} as a file`, () => pack(item)),
       action("Delete", `Delete ${item.title}`, () => remove(item)),
     );
   }
@@ -156,6 +160,40 @@ async function remove(item) {
   if (item.id === shown) trigger("fresh", {});
 }
 
+// Calls a function of the server about this tab's visitor; null after a problem, which is said then.
+async function call(name, given) {
+  const key = sessionStorage.getItem("seqdemo.tab") || "";
+  say("…");
+  try {
+    const found = JSON.parse(await server[name](JSON.stringify({ key, ...given })));
+    say(found.problem);
+    return found.problem ? null : found;
+  } catch {
+    say("The server does not answer. Reload the page.");
+    return null;
+  }
+}
+
+async function pack(item) {
+  const found = await call("pack", { conversation: item.id });
+  if (!found) return;
+  const bytes = Uint8Array.from(atob(found.data), (letter) => letter.charCodeAt(0));
+  const link = make("a", "");
+  link.href = URL.createObjectURL(new Blob([bytes]));
+  link.download = `${item.title.replace(/[^\p{L}\p{N}_-]+/gu, " ").trim() || "conversation"}.safetensors`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function unpack(chosen) {
+  if (chosen.size > LARGEST) return say("This file is too large: a conversation has at most 64 MB.");
+  const bytes = new Uint8Array(await chosen.arrayBuffer());
+  let letters = "";
+  for (let at = 0; at < bytes.length; at += 32768) letters += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  const found = await call("unpack", { data: btoa(letters) });
+  if (found) open(found.conversation);
+}
+
 function say(text, button) {
   toast.replaceChildren();
   if (text) toast.append(make("span", "", text));
@@ -180,7 +218,8 @@ element.addEventListener("click", (event) => {
   else if (what === "fresh") {
     drawer(false);
     trigger("fresh", {});
-  } else if (what === "deleted") {
+  } else if (what === "import") file.click();
+  else if (what === "deleted") {
     hidden = !hidden;
     deleted.setAttribute("aria-pressed", String(hidden));
     say("");
@@ -195,6 +234,11 @@ element.addEventListener("keydown", (event) => {
   }
 });
 search.addEventListener("input", () => later(150));
+file.addEventListener("change", () => {
+  const chosen = file.files[0];
+  file.value = "";
+  if (chosen) unpack(chosen);
+});
 
 document.addEventListener("seqdemo:shown", (event) => {
   shown = event.detail;
