@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,14 @@ _LONGEST = 200
 _WIDTH = 30
 
 
-@click.command(cls=PredictionCommand)
+class _PredictCommand(PredictionCommand):
+    """A command that has no flags of a task before it is said which checkpoint it is about."""
+
+    def _options(self, chosen: Mapping[str, Any]) -> Sequence[click.Parameter]:
+        return super()._options(chosen) if chosen.get("checkpoint") else ()
+
+
+@click.command(cls=_PredictCommand)
 @click.argument("checkpoint")
 @click.argument("texts", nargs=-1)
 @click.option(
@@ -55,7 +62,8 @@ def predict(
 ) -> None:
     """Say what CHECKPOINT, a name, folder or hub id, makes of TEXTS: of a sentiment checkpoint, their classes.
 
-    A text of - is read from standard input. The flags below are those of the checkpoint's task.
+    A text of - is read from standard input. seqdemo predict CHECKPOINT --help also shows the flags of its task, like
+    --explain.
     """
     if bool(texts) == bool(data):
         raise click.UsageError("Give the texts, or name a file that holds them with --data.", ctx)

@@ -119,7 +119,7 @@ class ClassificationHead(TaskHead):
     def initial_state(self, batch_size: int) -> State:
         blank = wide(self.output.weight).new_zeros(batch_size, 1, self.encoder.output_size)
         nothing = self.pooling.of(blank, torch.zeros(batch_size, dtype=torch.long, device=blank.device))
-        return self._whole(self.encoder.initial_state(batch_size), nothing)
+        return verbs.prefixed(self.encoder.initial_state(batch_size), ROLE) | verbs.prefixed(nothing, POOL)
 
     def outputs(self, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
         """Vectors ``(B, T, E)`` -> the model's outputs ``(B, T, O)`` and its state after them, under ``encoder.``.
@@ -149,9 +149,6 @@ class ClassificationHead(TaskHead):
             x = x * F.dropout(x.new_ones(*ids.shape, 1), self.config.token_dropout)
         return F.dropout(x, self.config.embedding_dropout, self.training)
 
-    def _whole(self, encoder: State, pooled: State) -> State:
-        return verbs.prefixed(encoder, ROLE) | verbs.prefixed(pooled, POOL)
-
     # --- training -----------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, state: State | None = None) -> ClassifiedLoss:
@@ -163,7 +160,7 @@ class ClassificationHead(TaskHead):
             weights, smoothing = cast("Tensor | None", self._class_weights), self.config.label_smoothing
             weights = None if weights is None else weights.to(logits.dtype)
         total = F.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=smoothing)
-        return ClassifiedLoss(total, torch.tensor(len(ids), device=total.device), None, logits.detach())
+        return ClassifiedLoss(total, torch.full((), len(ids), device=total.device), None, logits.detach())
 
     def metrics(self) -> ClassificationMetrics:
         return ClassificationMetrics(len(self.labels))
