@@ -111,7 +111,7 @@ def _reading(function: Any) -> Any:
 
 
 @click.command(cls=_FilesCommand, more=_training_flags)
-@click.argument("task", default="generation")
+@click.argument("task", required=False)
 @click.option("--model", metavar="NAME", help="Recurrent model: seqdemo models.  [default: lstm]")
 @click.option("--tokenizer", metavar="NAME", help="Tokenizer: seqdemo tokenizers.  [default: the task's]")
 @click.option(
@@ -133,7 +133,7 @@ def _reading(function: Any) -> Any:
 def train(
     ctx: click.Context,
     /,
-    task: str,
+    task: str | None,
     model: str | None,
     tokenizer: str | None,
     preset_name: str | None,
@@ -150,7 +150,7 @@ def train(
     quiet: bool,
     **params: Any,
 ) -> None:
-    """Train a checkpoint for TASK (default: generation) on your data.
+    """Train a checkpoint for TASK (default: the preset's, or generation) on your data.
 
     Stopped with Ctrl-C or killed, the same command goes on from where it was. The flags below are those of the
     chosen names: seqdemo train generation --model gru --help shows a GRU's.

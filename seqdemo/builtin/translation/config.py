@@ -34,6 +34,7 @@ class TranslationConfig(TaskConfig):
     columns: ClassVar[tuple[Column, ...]] = (Column("source"), Column("target", role="target"))
     batching: ClassVar[Literal["streams", "examples"]] = "examples"
     options: ClassVar[type[Options]] = TranslationOptions
+    default_tokenizer: ClassVar[str] = "sentencepiece"
 
     shared_vocabulary: Annotated[
         bool, Field(description="One tokenizer and one embedding for both languages, learned from both columns.")

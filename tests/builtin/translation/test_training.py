@@ -123,6 +123,13 @@ def test_what_goes_wrong_is_a_word(checkpoint: Path, files: list[Path], tmp_path
         train("translation", data=[files[0], short], out=tmp_path / "x", **SMALL)
     with pytest.raises(ConfigError, match="end_token"):
         train("translation", data=files, out=tmp_path / "x", **{**SMALL, "tokenizer_config": {}})
+    rows = tmp_path / "rows.csv"
+    rows.write_text("source,target\na,b\nc,\n")
+    with pytest.raises(DataError, match="Row 2 of the data: The target is empty"):
+        train("translation", data=rows, out=tmp_path / "x", **SMALL)
+    rows.write_text("source,english\na,b\n")
+    with pytest.raises(DataError, match=r"no column 'target'\. It has: source, english"):
+        train("translation", data=rows, out=tmp_path / "x", **SMALL)
 
 
 def test_a_preset_by_role_takes_values_for_every_role(files: list[Path], tmp_path: Path) -> None:
