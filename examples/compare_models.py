@@ -24,7 +24,7 @@ import click
 import torch
 from compare.plot import draw
 from compare.progress import Remaining
-from compare.rule import Rule, choose, digest, settle, text_of
+from compare.rule import Rule, choose, digest, pairs, settle, text_of
 from compare.runs import Comparison, results
 from compare.speed import measure
 from compare.table import Findings, Published, gather, show, write
@@ -81,7 +81,9 @@ def rule_for(out: Path, data: Path, text: str, steps: int | None, budget: int | 
     steps = steps or begun.get("steps", STEPS)
     about = {"name": data.name, "sha256": digest(text), "characters": len(text)}
     budget = budget or begun.get("budget", BUDGET)
-    return Rule(budget=budget, steps=steps, search_steps=max(1, round(SEARCH * steps)), data=about, **SHARED)
+    share = float(SHARED["training"]["validation_fraction"])
+    short = max(1, round(SEARCH * steps))
+    return Rule(budget=budget, steps=steps, search_steps=short, pairs=pairs(text, share), data=about, **SHARED)
 
 
 def report(out: Path) -> Findings:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import seqdemo
 from seqdemo.errors import ConfigError, DataError, UnknownNameError
 from seqdemo.files import write_atomic
 
-__all__ = ["Rule", "choose", "nearest", "settle", "size", "text_of"]
+__all__ = ["Rule", "choose", "nearest", "pairs", "settle", "size", "text_of"]
 
 STEP, LARGEST = 8, 16_384
 """Hidden sizes are multiples of the first, up to the second."""
@@ -30,6 +33,8 @@ class Rule:
         budget: trainable values of a whole pipeline, embedding and output layer included.
         steps: optimiser steps of the run that counts.
         search_steps: of the short runs, one for each learning rate.
+        pairs: nats per held-out character of a model that sees one character (:func:`pairs`). Short runs of which none
+            is better say nothing of learning rates, and are done again with twice the steps.
         learning_rates: what the short runs choose from.
         warmup: share of a run's steps over which the learning rate rises.
         validations: how many in the run that counts, the last one at its end.
@@ -40,6 +45,7 @@ class Rule:
     budget: int
     steps: int
     search_steps: int
+    pairs: float
     learning_rates: Sequence[float]
     warmup: float
     validations: int
@@ -117,6 +123,15 @@ def choose(asked: Sequence[str] = ()) -> list[str]:
         if name not in names:
             raise UnknownNameError("model", name, names)
     return list(asked) or [name for name in names if not name.rpartition(":")[2].startswith("scratch-")]
+
+
+def pairs(text: str, fraction: float) -> float:
+    """Nats per character that counts of pairs in a text's beginning give its end, a ``fraction`` of it; add-one."""
+    cut = int(len(text) * (1 - fraction))
+    seen, held = text[:cut], text[cut:]
+    both, ones, size = Counter(pairwise(seen)), Counter(seen), len(set(text))
+    losses = [math.log((ones[pair[0]] + size) / (both[pair] + 1)) for pair in pairwise(held)]
+    return round(sum(losses) / max(len(losses), 1), 4)
 
 
 def digest(text: str) -> str:

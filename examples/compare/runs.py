@@ -2,11 +2,11 @@
 
 ::
 
-    OUT/results/MODEL/lr-0.003.json   a short run
-    OUT/results/MODEL/result.json     the run that counts
-    OUT/results/MODEL/failed.json     why there is none
-    OUT/models/MODEL/                 its checkpoint
-    OUT/models/.MODEL-lr-0.003/       a short run under way
+    OUT/results/MODEL/lr-0.003-40.json   a short run of 40 steps
+    OUT/results/MODEL/result.json        the run that counts
+    OUT/results/MODEL/failed.json        why there is none
+    OUT/models/MODEL/                    its checkpoint
+    OUT/models/.MODEL-lr-0.003-40/       a short run under way
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Result:
         hidden_size, parameters: its size.
         learning_rate: the chosen one.
         search: validation loss of each short run by learning rate; None where it diverged.
+        search_steps: of each of these.
         loss: nats per character of the held-out text, the state carried.
         state_bytes: of one conversation.
         steps, seconds: of the run that counts, validation included.
@@ -55,6 +56,7 @@ class Result:
     parameters: int
     learning_rate: float
     search: Mapping[str, float | None]
+    search_steps: int
     loss: float
     state_bytes: int
     steps: int
@@ -138,7 +140,7 @@ class Comparison:
     def _run(self, name: str, place: Path) -> Result:
         hidden, parameters = size(self.rule, name, self.text)
         self.console.print(f"{name}: hidden size {hidden}, {parameters:,} parameters", highlight=False)
-        search = {f"{rate:g}": self._short(name, hidden, rate, place) for rate in self.rule.learning_rates}
+        search, short = self._search(name, hidden, place)
         rate = best(search)
         folder = self.out / "models" / folder_name(name)
         self._train(
@@ -155,6 +157,7 @@ class Comparison:
             parameters=pipe.parameters,
             learning_rate=rate,
             search=search,
+            search_steps=short,
             loss=pipe.evaluate(self.data, part="validation")["loss"],
             state_bytes=pipe.state_bytes,
             steps=self.rule.steps,
@@ -162,10 +165,22 @@ class Comparison:
             curve=[[line["step"], line["metrics"]["loss"]] for line in lines],
         )
 
-    def _short(self, name: str, hidden: int, rate: float, place: Path) -> float | None:
+    def _search(self, name: str, hidden: int, place: Path) -> tuple[dict[str, float | None], int]:
+        """Short runs with each learning rate, and their steps: doubled until one is better than pairs of characters
+        are, as long as that leaves them at most half as long as the run that counts."""
+        rates, steps = self.rule.learning_rates, self.rule.search_steps
+        while True:
+            search = {f"{rate:g}": self._short(name, hidden, rate, steps, place) for rate in rates}
+            finite = [loss for loss in search.values() if loss is not None]
+            if not finite or min(finite) < self.rule.pairs or 4 * steps >= self.rule.steps:
+                return search, steps
+            steps *= 2
+            self.remaining.advance(name, -len(rates) * steps)
+
+    def _short(self, name: str, hidden: int, rate: float, steps: int, place: Path) -> float | None:
         """Validation loss of the short run with one learning rate; None where it diverged."""
-        file, steps = place / f"lr-{rate:g}.json", self.rule.search_steps
-        folder = self.out / "models" / f".{folder_name(name)}-lr-{rate:g}"
+        file = place / f"lr-{rate:g}-{steps}.json"
+        folder = self.out / "models" / f".{folder_name(name)}-lr-{rate:g}-{steps}"
         if file.is_file():
             self.remaining.advance(name, steps)
         else:

@@ -117,12 +117,14 @@ def notes(found: Findings) -> list[str]:
     rule, training = found.rule, found.rule["training"]
     tokens = rule["steps"] * training["batch_size"] * training["window"]
     rates = ", ".join(f"{rate:g}" for rate in rule["learning_rates"])
+    longer = [f"{one.search_steps} for {one.model}" for one in found.results if one.search_steps > rule["search_steps"]]
+    after = "; ".join([f"{rule['search_steps']} steps", *longer])
     lines = [
         f"Budget {rule['budget']:,} parameters in {rule['model_config']['num_layers']} layers; {rule['steps']:,} steps "
         f"of {training['batch_size']} × {training['window']} characters ({tokens:,} in all) of {rule['data']['name']}, "
         "whose last tenth is held out.",
-        f"Learning rate: the one of {rates} with the lowest validation loss after {rule['search_steps']} steps; "
-        "everything else is the same for every model.",
+        f"Learning rate: the one of {rates} with the lowest validation loss after short runs ({after}); everything "
+        "else is the same for every model.",
         "Validation loss in nats per character, the state carried, lower is better.",
     ]
     sources = sorted({(one.source, one.part) for one in found.published})

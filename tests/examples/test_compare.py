@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
@@ -90,7 +91,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make_rule(scripts: SimpleNamespace, **given: Any) -> Any:
     """The script's rule with some values replaced."""
-    values = {"budget": 2_000_000, "steps": 600, "search_steps": 40, "data": {"name": "t.txt"}, **scripts.main.SHARED}
+    values = {"budget": 2_000_000, "steps": 600, "search_steps": 40, "pairs": 2.5, "data": {"name": "t.txt"}}
+    values |= scripts.main.SHARED
     return scripts.rule.Rule(**{**values, **given})
 
 
@@ -103,6 +105,7 @@ def make_result(scripts: SimpleNamespace, model: str, loss: float, **given: Any)
         "parameters": 2_001_234,
         "learning_rate": 0.0025,
         "search": {"0.0025": loss + 1},
+        "search_steps": 40,
         "loss": loss,
         "state_bytes": 4608,
         "steps": 600,
@@ -169,6 +172,36 @@ def test_the_lowest_short_run_wins(scripts: SimpleNamespace) -> None:
     assert best({"0.01": 2.0, "0.001": 2.0}) == 0.001
     with pytest.raises(DivergedError, match=r"0\.001, 0\.01"):
         best({"0.001": None, "0.01": None})
+
+
+def test_short_runs_that_show_nothing_are_done_again(scripts: SimpleNamespace, tmp_path: Path) -> None:
+    """Twice as long, until one is better than pairs of characters are, or they would be longer than half the run."""
+    asked: list[tuple[float, int]] = []
+
+    def run_with(losses: Any, steps: int) -> tuple[dict[str, float], int]:
+        rule = make_rule(scripts, steps=steps, learning_rates=[0.001, 0.01])
+        one = scripts.runs.Comparison(rule, Path("t.txt"), "", tmp_path, 1, scripts.progress.Remaining({}), None, None)
+
+        def short(name: str, hidden: int, rate: float, steps: int, place: Path) -> Any:
+            asked.append((rate, steps))
+            return losses(rate, steps)
+
+        one._short = short
+        found: tuple[dict[str, float], int] = one._search("rnn", 8, tmp_path)
+        return found
+
+    assert run_with(lambda rate, steps: 2.6 if steps < 80 else 2.4 - rate, 600) == ({"0.001": 2.399, "0.01": 2.39}, 80)
+    assert asked == [(0.001, 40), (0.01, 40), (0.001, 80), (0.01, 80)]
+    assert run_with(lambda rate, steps: 3.0, 600)[1] == 160
+    assert run_with(lambda rate, steps: 3.0, 320)[1] == 80
+    assert run_with(lambda rate, steps: 3.0, 160)[1] == 40
+    assert run_with(lambda rate, steps: None, 600)[1] == 40, "what diverged is not tried for longer"
+
+
+def test_pairs_of_characters(scripts: SimpleNamespace) -> None:
+    """Counts of the first part, add-one, judge the last: by hand."""
+    # Seen: "abab" has ab twice and ba once, a and b twice each; held out: "ab", and there are two characters.
+    assert scripts.rule.pairs("ababab", 1 / 3) == pytest.approx(math.log(4 / 3), abs=1e-4)
 
 
 def test_a_failing_model_takes_nothing_else_down(
