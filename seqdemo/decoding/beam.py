@@ -39,6 +39,9 @@ _READS = 1_200_000_000
 _STARTED = 1024
 """Tokens that inputs begun in one turn may write together; how much they read goes with it."""
 
+_BEGUN = 16
+"""Inputs begun in one turn, at most."""
+
 _UNSEEN = 1e-9
 """Attention below this counts as this much."""
 
@@ -188,7 +191,7 @@ class _Search:
         """Do everything, a bounded piece between two items."""
         began = perf_counter()
         begun: list[tuple[Context, State]] = []
-        step = max(_STARTED // max(one.limit for one in self._inputs), 1)
+        step = max(min(_STARTED // max(one.limit for one in self._inputs), _BEGUN), 1)
         for start in range(0, len(self._given), step):
             begun.append(self._head.start(self._given[start : start + step]))
             yield

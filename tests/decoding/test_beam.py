@@ -307,6 +307,24 @@ def test_work_is_done_in_the_owner_thread() -> None:
     assert head.threads == {"seqdemo-engine-cpu"}
 
 
+def test_many_inputs_are_begun_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No turn begins more than 16 of 40 inputs; contexts of all pieces are joined, and every text is its own."""
+    head, options = Tiny(4), BeamOptions(beam_size=2)
+    given = rows(*("abcdefgh"[: 1 + n % 8] for n in range(40)))
+    alone = {row["text"]: search(head, [row], options, CPU)[0].text for row in given}
+    sizes: list[int] = []
+    plain = head.start
+
+    def start(some: Sequence[Mapping[str, Any]]) -> tuple[Context, State]:
+        sizes.append(len(some))
+        return plain(some)
+
+    monkeypatch.setattr(head, "start", start)
+    together = search(head, given, options, CPU)
+    assert (max(sizes), sum(sizes)) == (16, 40)
+    assert [one.text for one in together] == [alone[row["text"]] for row in given]
+
+
 def test_exact_gives_the_same_bits_beside_others() -> None:
     """Scores are equal, not only close."""
     head, options = Tiny(2), BeamOptions(beam_size=3, n_best=3, exact=True)

@@ -169,7 +169,12 @@ class TranslationHead(TokenHead):
         return self._logits(read.vectors), read.state
 
     def attend(self, ids: Tensor, state: State, context: Context) -> Tensor:
-        return self._read(ids, state, context).weights
+        if self.config.input_feeding:
+            return self._read(ids, state, context).weights
+        # Only input feeding lets the attention depend on what follows it.
+        y, _ = self.decoder(self._drop(self.embedding(ids)), verbs.unprefixed(state, DECODER))
+        weights: Tensor = self.attention(self._drop(y), **context)[1]
+        return weights
 
     def max_tokens(self, row: Mapping[str, Any], options: SamplingOptions) -> int:
         """At most ``max_ratio`` tokens for each token of the source, and ten more; none for a blank source."""
