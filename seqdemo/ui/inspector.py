@@ -83,5 +83,11 @@ def token_view(token: Token | None) -> Markup:
         head = element("thead", element("tr", *heads))
         parts.append(element("table", caption, head, element("tbody", *rows)))
     else:
-        parts.append(element("p", "No alternatives were recorded: set “alternatives” above 0.", class_="sd-hint"))
+        parts.append(
+            element(
+                "p",
+                "No other tokens were recorded here: this text was written, or “alternatives” was 0.",
+                class_="sd-hint",
+            )
+        )
     return element("section", join(*parts), class_="sd-card sd-open", aria_label="Token")
