@@ -22,6 +22,7 @@ import torch
 from rich.console import Console
 
 import seqdemo
+from seqdemo.devices import processor
 from seqdemo.errors import SeqdemoError
 from seqdemo.files import write_atomic
 from seqdemo.training import Listener
@@ -55,7 +56,7 @@ class Laps(Listener):
 def machine(threads: int) -> dict[str, Any]:
     """What the speeds depend on."""
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": threads,
         "system": f"{platform.system()} {platform.machine()}",
@@ -63,14 +64,6 @@ def machine(threads: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "seqdemo": seqdemo.__version__,
     }
-
-
-def _cpu() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def training_speed(rule: Rule, result: Result, data: Path, text: str, threads: int) -> float:
