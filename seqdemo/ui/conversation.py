@@ -79,7 +79,9 @@ def _end(message: Message) -> dict[str, Any] | None:
     notes = [f"{tokens:,} token{'s' * (tokens != 1)}"]
     if usage.tokens_per_second:
         notes.append(f"{usage.tokens_per_second:,.0f} tokens/s")
-    notes.append(_REASONS.get(message.done.reason, message.done.reason))
+    # Of a reply whose process was killed nobody knows what it cost.
+    killed = message.done.reason == "cancelled" and not usage.state_bytes
+    notes.append("interrupted" if killed else _REASONS.get(message.done.reason, message.done.reason))
     seed = "" if message.done.reason == "written" else str(message.done.seed)
     return {"tail": message.done.text, "notes": notes, "seed": seed}
 

@@ -80,6 +80,7 @@ def test_a_killed_server_loses_nothing_that_was_shown(browser: Any, server: Any)
     assert page.locator(".sd-bubble").all_inner_texts() == ["before", "meanwhile"]
     assert page.locator(".sd-token").count() > 60
     assert page.locator(".sd-body").nth(1).inner_text().startswith(" the sea was calm,")
+    assert "interrupted" in page.locator(".sd-note").nth(1).inner_text()
     say(page, "after", 5)
     finished(page, 3)
     context.close()

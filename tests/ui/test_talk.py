@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from time import sleep
 from typing import Any
 
 import pytest
 
-from seqdemo.errors import CheckpointError, SessionError, TokenizerError
+from seqdemo.errors import CheckpointError, SessionError, StoreError, TokenizerError
 from seqdemo.plugin import Done, Prefill, Token, Usage
+from seqdemo.store import Database
 from seqdemo.ui.conversation import Window, whole
 from seqdemo.ui.intro import Intro
 from seqdemo.ui.messages import Message
@@ -350,3 +354,20 @@ def test_without_its_checkpoint_a_conversation_can_still_be_read(source: Any) ->
     assert found.messages == talk.messages
     with pytest.raises(SessionError, match="There is no checkpoint 'stories'"):
         found.say("more", OPTIONS)
+
+
+def test_a_locked_database_is_said_and_loses_nothing(source: Any, tmp_path: Path) -> None:
+    """While another program writes, a message is refused with the reason; afterwards it can be sent."""
+    database = Database(tmp_path / "conversations.db", patience=0.05)
+    talk = Shelf(lambda: database, source.load).fresh("ada", "stories")
+    assert talk.say("hi", OPTIONS).join(10)
+    before = list(talk.messages)
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for attempt in (lambda: talk.say("more", OPTIONS), lambda: talk.again(OPTIONS), talk.undo):
+            with pytest.raises(StoreError, match="another program is writing"):
+                attempt()
+        assert talk.messages == before
+    assert talk.say("more", OPTIONS).join(10)
+    assert [one.text for one in talk.messages if one.role == "user"] == ["hi", "more"]
+    database.close()
