@@ -250,7 +250,9 @@ class Lane:
         for start in range(0, len(rows), width):
             part, tokens = rows[start : start + width], ids[start : start + width]
             try:
-                found.append(_array(self.stepper.step(tokens, [work.slot for work in part])))
+                logits = _array(self.stepper.step(tokens, [work.slot for work in part]))
+                # They are ours until the next step.
+                found.append(logits if len(part) == len(rows) else logits.copy())
             except BaseException as error:  # noqa: BLE001 - as above
                 if len(part) == 1:
                     failed[part[0]] = error

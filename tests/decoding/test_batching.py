@@ -14,6 +14,7 @@ import torch
 
 from seqdemo.decoding import CHUNK, Engine, Request, chunk_size
 from seqdemo.decoding import padded as padding
+from seqdemo.decoding.stepper import GenericStepper
 from seqdemo.errors import BusyError, SeqdemoError
 from seqdemo.plugin import Done, Prefill, SamplingOptions, Token
 from seqdemo.plugin import state as verbs
@@ -116,6 +117,27 @@ def test_exact_streams_are_the_same_bit_for_bit(
     assert len(beside.decoded().tokens) == 50
     sizes = {rows for _, rows, time in seen if time == 1}
     assert sizes == ({padding.ROWS, 1} if even else {1})
+
+
+def test_a_stepper_may_use_the_memory_of_its_logits_again(
+    toy: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits are the caller's until the next step only, also where the rows that write take several."""
+    head, count = toy.ToyHead(hidden=64), padding.ROWS + 4
+    requests = [toy.ask(head, f"prompt {k}", seed=k, max_tokens=10, exact=True) for k in range(count)]
+    wanted = [facts(engine.submit(request).decoded()) for request in requests]
+    memory: dict[int, torch.Tensor] = {}
+    plain = GenericStepper.step
+
+    def step(self: GenericStepper, ids: Any, active: Any) -> torch.Tensor:
+        logits = plain(self, ids, active)
+        return memory.setdefault(len(logits), torch.empty_like(logits)).copy_(logits)
+
+    monkeypatch.setattr(GenericStepper, "step", step)
+    with held(engine):
+        streams = [engine.submit(request) for request in requests]
+    assert [facts(stream.decoded()) for stream in streams] == wanted
+    assert padding.ROWS in memory
 
 
 def test_a_head_whose_rows_differ_by_place_is_found_out(toy: Any, engine: Engine) -> None:
