@@ -44,7 +44,7 @@ def trained(data: Path, columns: list[str], out: Path) -> seqdemo.Pipeline:
         tokenizer_config={"lowercase": True},
         model_config={"hidden_size": 48},
         task_config={"embedding_size": 32, "pooling": "last", "token_dropout": 0.05},
-        epochs=12,
+        steps=300,
         learning_rate=1e-2,
         validation_fraction=0.2,
         precision="fp32",

@@ -70,6 +70,8 @@ class ClassificationHead(TaskHead):
         self.labels = config.labels
         self._places = {label: place for place, label in enumerate(config.labels)}
         self.embedding = nn.Embedding(self.tokenizer.vocab_size, config.embedding_size)
+        # Vectors of length one: rare words, whose vectors hardly move from where they start, are no louder than others.
+        nn.init.normal_(self.embedding.weight, std=config.embedding_size**-0.5)
         self.encoder = models(ROLE, config.embedding_size)
         self.pooling = make_pooling(config.pooling.split("+"), self.encoder.output_size, self.encoder.causal)
         self.output = nn.Linear(self.pooling.output_size, len(config.labels))
