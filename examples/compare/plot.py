@@ -11,6 +11,7 @@ from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from seqdemo.files import write_atomic
 
@@ -97,14 +98,35 @@ def _points(
     axes.set(xlabel=label, ylabel="validation loss, nats per character", xscale="log")
     for other in published:
         axes.axhline(other.loss, color=GREY, linewidth=0.8, linestyle="--", zorder=0)
-    for one in found:
-        if one.model in values:
-            axes.scatter(values[one.model], one.loss, color=colours[one.model], s=36)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    placed = sorted((one for one in found if one.model in values), key=lambda one: values[one.model])
+    axes.margins(x=0.15)
+    for near in _neighbours(placed, values):
+        axes.scatter(
+            [values[one.model] for one in near], [one.loss for one in near], c=[colours[o.model] for o in near]
+        )
+        low, high = axes.get_ylim()
+        heights = spread([one.loss for one in near], 0.03 * (high - low))
+        for one, height in zip(near, heights, strict=True):
             axes.annotate(
                 one.model,
-                (values[one.model], one.loss),
-                (5, 4),
+                (values[one.model], height),
+                (7, 0),
                 textcoords="offset points",
                 color=colours[one.model],
                 fontsize=8,
+                va="center",
             )
+
+
+def _neighbours(placed: Sequence[Result], values: Mapping[str, float]) -> list[list[Result]]:
+    """Those whose labels might meet: each less than twice as far out as the one before."""
+    groups: list[list[Result]] = []
+    for one in placed:
+        if groups and values[one.model] < 2 * values[groups[-1][-1].model]:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
