@@ -22,6 +22,10 @@ _COMMANDS = {
     "train": ("seqdemo.cli.training:train", "Train a checkpoint on your data."),
     "eval": ("seqdemo.cli.training:evaluate", "Measure a checkpoint on data files."),
     "bench": ("seqdemo.cli.bench:bench", "Measure how fast a checkpoint generates here."),
+    "conversations": (
+        "seqdemo.cli.conversations:conversations",
+        "List conversations that are kept; export, import or delete one.",
+    ),
     "checkpoints": ("seqdemo.cli.listing:checkpoints", "List checkpoints that load by name."),
     "models": ("seqdemo.cli.listing:models", "List recurrent models."),
     "tokenizers": ("seqdemo.cli.listing:tokenizers", "List tokenizers."),

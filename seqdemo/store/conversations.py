@@ -87,6 +87,11 @@ class Conversations:
             )
         return new
 
+    def owners(self) -> list[str]:
+        """Every visitor who has a conversation here."""
+        with self.database.read() as run:
+            return [owner for (owner,) in run.execute("SELECT DISTINCT visitor FROM conversations ORDER BY visitor")]
+
     def summaries(self, visitor: str, query: str = "", limit: int = 200, hidden: bool = False) -> list[Summary]:
         """A visitor's conversations, pinned ones first, then the last changed; all that hold every word of a query.
 
