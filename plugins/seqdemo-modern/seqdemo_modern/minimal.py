@@ -10,10 +10,12 @@ Shape letters: ``B`` batch, ``T`` time, ``I`` input, ``H`` hidden, ``G`` project
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seqdemo.plugin import Cell, State, Trace
 from seqdemo.plugin.sequence import blank_padding
@@ -51,9 +53,15 @@ class MinimalCell(Cell):
     def initial_state(self, batch_size: int) -> State:
         return {"h": self.project.weight.new_zeros(batch_size, self.output_size)}
 
-    def _read(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _gated(self, projected: Sequence[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
         # Mixed precision gives products in half precision; the recurrence stays as exact as its state.
-        return self.gated(self.project(x).to(like.dtype).chunk(self.projections, -1))
+        return self.gated(tuple(one.to(like.dtype) for one in projected))
+
+    def _read(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        # Each projection by itself: parts of a common one would lie apart in memory, and their gradients be copied
+        # together.
+        parts = zip(self.project.weight.chunk(self.projections), self.project.bias.chunk(self.projections), strict=True)
+        return self._gated([F.linear(x, weight, bias) for weight, bias in parts], like)
 
     def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         before = (self.initial_state(x.shape[0]) if state is None else state)["h"]
@@ -63,7 +71,7 @@ class MinimalCell(Cell):
         return blank_padding(h, lengths), {"h": at_lengths(h, before, lengths)}
 
     def trace_step(self, x: Tensor, state: State) -> tuple[Tensor, State, Trace]:
-        keep, value = self._read(x, state["h"])
+        keep, value = self._gated(self.project(x).chunk(self.projections, -1), state["h"])
         h = torch.lerp(value, state["h"], keep)
         return h, {"h": h}, {**self.shown(keep, value), "h": h}
 
