@@ -55,7 +55,8 @@ class Streams:
     Args:
         ids: ``(N,)``, every token of the training data in order; moved to ``device`` once.
         window: ``T``; shorter where a stream is.
-        shift: begin each epoch after the first at a random token below ``T``.
+        shift: begin each epoch after the first at a random token below ``T`` and cut the rest into streams anew, so
+            that what lies at a stream's end, and is read less often, is not always the same.
         seed: of the shift.
 
     Raises:
@@ -84,22 +85,21 @@ class Streams:
                 "Give more data, or a smaller --batch-size."
             )
         room = window - 1 if shift and predicted - (window - 1) >= streams * window else 0
-        self._length = (predicted - room) // streams
-        self._room = room
-        self._seed = seed
+        shortest = (predicted - room) // streams
+        self._predicted, self._room, self._seed = predicted, room, seed
         self._first = rank * batch_size
         self._streams = streams
         self._ids = ids.to(device)
         self._views: tuple[int, Tensor, Tensor] | None = None
         self.batch_size = batch_size
-        self.window = min(window, self._length)
-        self.steps = self._length // self.window
+        self.window = min(window, shortest)
+        self.steps = shortest // self.window
 
     def _epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of an epoch, ``(B, L)`` each, without copying."""
         if self._views is None or self._views[0] != epoch:
             start = random.Random(f"{self._seed}/{epoch}").randint(0, self._room) if epoch else 0
-            size = self._streams * self._length
+            size = (self._predicted - start) // self._streams * self._streams
             mine = slice(self._first, self._first + self.batch_size)
             inputs = self._ids[start : start + size].view(self._streams, -1)[mine]
             targets = self._ids[start + 1 : start + 1 + size].view(self._streams, -1)[mine]

@@ -58,6 +58,8 @@ def test_epochs_cut_windows_elsewhere_and_deterministically() -> None:
     assert starts[0] == 0
     assert len(set(starts)) > 5
     assert all(0 <= start < 20 for start in starts)
+    both = [Streams(ids, 2, 20, shift=True, seed=1).batch(epoch, 0)["inputs"][:, 0] for epoch in range(20)]
+    assert len({int(second - first) for first, second in both}) > 5, "streams end elsewhere, too"
     still = Streams(ids, 2, 20)
     assert torch.equal(still.batch(0, 1)["inputs"], still.batch(5, 1)["inputs"])
 
