@@ -17,6 +17,7 @@ from seqdemo.plugin import Cell, RecurrentModel, Stack, State, Trace
 from seqdemo.plugin.sequence import blank_padding
 
 __all__ = [
+    "STRETCH",
     "Block",
     "Blocks",
     "CausalConv",
@@ -29,6 +30,10 @@ __all__ = [
 ]
 
 Norm = Callable[[int], nn.Module]
+
+STRETCH = 1024
+"""Positions read at a time on the CPU where nothing is kept for gradients: what lies between two layers then stays in
+the processor's cache, which saves a quarter of the time."""
 
 
 class Block(Cell):
@@ -90,6 +95,15 @@ class Blocks(RecurrentModel):
         state = self.initial_state(x.shape[0]) if state is None else state
         if not x.shape[1]:
             return x.new_zeros(x.shape[0], 0, self.output_size), dict(state)
+        if lengths is None and x.shape[1] > STRETCH and x.device.type == "cpu" and not torch.is_grad_enabled():
+            outputs = []
+            for part in torch.split(x, STRETCH, 1):
+                y, state = self._read(part, state, None)
+                outputs.append(y)
+            return torch.cat(outputs, 1), state
+        return self._read(x, state, lengths)
+
+    def _read(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         y, state = self.blocks(self._enter(blank_padding(x, lengths)), state, lengths)
         return blank_padding(self.norm(y), lengths), state
 

@@ -24,7 +24,7 @@ class MinGRUCell(MinimalCell):
     projections = 2
 
     def gated(self, projected: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        return (-projected[0]).sigmoid(), projected[1]
+        return (-projected[0]).sigmoid_(), projected[1]
 
     def shown(self, keep: Tensor, value: Tensor) -> Trace:
         return {"z": 1 - keep, "v": value}

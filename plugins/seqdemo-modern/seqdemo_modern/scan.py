@@ -118,7 +118,7 @@ class _GatedScan(torch.autograd.Function):
         torch.sub(initial, value[:, 0], out=into_keep[:, 0])
         torch.sub(h[:, :-1], value[:, 1:], out=into_keep[:, 1:])
         into_keep *= d
-        return into_keep, torch.addcmul(d, d, keep, value=-1), into_initial
+        return into_keep, d.addcmul_(d, keep, value=-1), into_initial
 
 
 def _scan(a: Tensor, b: Tensor, initial: Tensor, out: Tensor, reverse: bool = False) -> None:

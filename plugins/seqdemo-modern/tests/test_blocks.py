@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from seqdemo_modern.blocks import Block, Blocks, CausalConv, HeadLinear, HeadNorm, at_lengths, heads_in
+from seqdemo_modern.blocks import STRETCH, Block, Blocks, CausalConv, HeadLinear, HeadNorm, at_lengths, heads_in
 from seqdemo_modern.config_ssm import LRUConfig
 from seqdemo_modern.lru import LRU, LRUBranch
 from torch import nn
 
+from seqdemo.manager import manager
+from seqdemo.plugin import build_model
 from seqdemo.plugin import state as verbs
 
 
@@ -27,6 +29,21 @@ def test_convolution_is_torchs_with_zeros_before():
     y, after = conv(x, conv.initial_state(2))
     torch.testing.assert_close(y, theirs(x.transpose(1, 2))[..., :9].transpose(1, 2))
     assert torch.equal(after, x[:, -3:])
+
+
+@pytest.mark.parametrize("name", ["mingru", "minlstm", "sru", "rg-lru", "lru", "slstm", "mlstm", "mamba"])
+def test_a_long_sequence_read_without_gradients_is_the_same(name):
+    """It is read in stretches; outputs and state are those of the whole, which is read when gradients are kept."""
+    config = manager().config_class("models", name)(hidden_size=8, num_layers=2)
+    model = build_model(manager().implementation("models", name), config, 6).double().eval()
+    x = torch.randn(2, 2 * STRETCH + 3, 6, dtype=torch.float64)
+    state = {entry: torch.randn_like(value).abs() for entry, value in model.initial_state(2).items()}
+    whole, at_end = model(x, state)
+    with torch.inference_mode():
+        parts, after = model(x, state)
+    torch.testing.assert_close(parts, whole.detach(), rtol=0, atol=1e-9)
+    for entry, value in after.items():
+        torch.testing.assert_close(value, at_end[entry].detach(), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("time", [1, 2, 7])
