@@ -9,7 +9,6 @@ from .decoding import Session
 from .decoding.prepare import stepping
 from .decoding.stored import StoredJournal, layout_digest, restored, to_store
 from .errors import SessionError
-from .files import home
 from .pipeline import Pipeline
 from .plugin import SamplingOptions, TokenHead
 from .plugin import state as verbs
@@ -31,8 +30,7 @@ def conversations(visitor: str = "local", folder: str | Path | None = None, budg
     Raises:
         StoreError: they cannot be read.
     """
-    place = Path(folder) if folder is not None else home() / "conversations"
-    return Library(opened(place), visitor, budget)
+    return Library(opened(None if folder is None else Path(folder)), visitor, budget)
 
 
 class Library:

@@ -82,13 +82,18 @@ def failures(out: Path) -> dict[str, str]:
     return {values["model"]: values["reason"] for values in files}
 
 
+def _finite(search: Mapping[str, float | None]) -> dict[str, float]:
+    """The short runs that did not diverge."""
+    return {rate: loss for rate, loss in search.items() if loss is not None and math.isfinite(loss)}
+
+
 def best(search: Mapping[str, float | None]) -> float:
     """The learning rate with the lowest validation loss.
 
     Raises:
         DivergedError: every one diverged.
     """
-    finite = {rate: loss for rate, loss in search.items() if loss is not None and math.isfinite(loss)}
+    finite = _finite(search)
     if not finite:
         raise DivergedError(f"It diverged at every learning rate of the rule: {', '.join(search)}.")
     return float(min(finite, key=lambda rate: (finite[rate], float(rate))))
@@ -171,8 +176,8 @@ class Comparison:
         rates, steps = self.rule.learning_rates, self.rule.search_steps
         while True:
             search = {f"{rate:g}": self._short(name, hidden, rate, steps, place) for rate in rates}
-            finite = [loss for loss in search.values() if loss is not None]
-            if not finite or min(finite) < self.rule.pairs or 4 * steps >= self.rule.steps:
+            losses = _finite(search).values()
+            if not losses or min(losses) < self.rule.pairs or 4 * steps >= self.rule.steps:
                 return search, steps
             steps *= 2
             self.remaining.advance(name, -len(rates) * steps)

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from seqdemo.errors import SessionError
-from seqdemo.files import home
-from seqdemo.store import Conversations, Database, Summary, opened
+from seqdemo.store import Conversations, Summary, opened
 
 from .listing import json_option, print_json, print_table
 from .loading import load, loading
@@ -21,13 +20,9 @@ _OWN = "local"
 """Whose the conversations of the SDK and of this command are; those of the page belong to a browser or a login."""
 
 
-def _database() -> Database:
-    return opened(home() / "conversations")
-
-
 def _all(query: str = "") -> list[tuple[str, Summary]]:
     """Every owner's, with the owner."""
-    kept = Conversations(_database())
+    kept = Conversations(opened())
     return [(owner, summary) for owner in kept.owners() for summary in kept.summaries(owner, query)]
 
 
@@ -84,7 +79,7 @@ def export(
 
     owner, summary = _find(conversation)
     pipe = load(checkpoint or summary.checkpoint, device, dtype, offline)
-    Library(_database(), owner).export(pipe, summary.id, file)
+    Library(opened(), owner).export(pipe, summary.id, file)
     click.echo(f"Wrote {file}: {summary.title!r}, {summary.messages} messages.")
 
 
@@ -98,7 +93,7 @@ def import_(file: Path, checkpoint: str, title: str, device: str, dtype: str | N
     from seqdemo.library import Library
 
     pipe = load(checkpoint, device, dtype, offline)
-    session = Library(_database(), _OWN).bring(pipe, file, title)
+    session = Library(opened(), _OWN).bring(pipe, file, title)
     click.echo(f"Kept as {session.id[:8]}: {len(session.messages)} messages.")
 
 
@@ -111,7 +106,7 @@ def delete(conversation: str, for_good: bool) -> None:
     if for_good:
         from seqdemo.library import Library
 
-        Library(_database(), owner).purge(summary.id)
+        Library(opened(), owner).purge(summary.id)
     else:
-        Conversations(_database()).delete(owner, summary.id)
+        Conversations(opened()).delete(owner, summary.id)
     click.echo(f"{'Removed' if for_good else 'Hid'} {summary.title!r}.")

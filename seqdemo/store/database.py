@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock, RLock
 
 from seqdemo.errors import StoreError
+from seqdemo.files import home
 
 __all__ = ["SCHEMA_VERSION", "Database", "opened"]
 
@@ -190,13 +191,16 @@ class Database:
             raise StoreError(f"The conversations in {self.path} cannot be used: {why}.") from error
 
 
-def opened(folder: Path) -> Database:
+def opened(folder: Path | None = None) -> Database:
     """The database of a folder, opened once for the whole process.
+
+    Args:
+        folder: ``conversations`` in ``SEQDEMO_HOME`` when None.
 
     Raises:
         StoreError: it cannot be opened, or was written by a newer seqdemo.
     """
-    place = folder.resolve()
+    place = (home() / "conversations" if folder is None else folder).resolve()
     with _opening:
         if place not in _open:
             _open[place] = Database(place / "conversations.db")

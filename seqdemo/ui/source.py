@@ -7,7 +7,6 @@ from threading import Lock
 from typing import Any, Protocol
 
 from seqdemo.errors import SeqdemoError
-from seqdemo.files import home
 from seqdemo.plugin import Event, Generation, SamplingOptions, TaskConfig
 from seqdemo.store import Database, opened
 
@@ -88,7 +87,7 @@ class Sdk:
 
     def database(self) -> Database:
         """Where conversations are kept."""
-        return opened(home() / "conversations")
+        return opened()
 
 
 class Loader:
