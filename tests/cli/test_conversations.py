@@ -11,28 +11,20 @@ from click.testing import Result
 
 import seqdemo
 from seqdemo.library import Library
+from seqdemo.pipeline import Pipeline
 from seqdemo.store import Conversations, opened
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kept(own_home: Path, make_pipeline: Callable[..., Pipeline]) -> Path:
     """A home with one conversation of the SDK's and one of the page's; a checkpoint in it."""
-    monkeypatch.setenv("SEQDEMO_HOME", str(tmp_path))
-    made = seqdemo.pipeline(
-        model="gru",
-        tokenizer="char",
-        texts=["the time traveller"],
-        model_config={"hidden_size": 8},
-        task_config={"embedding_size": 8},
-        device="cpu",
-    )
-    made.save(tmp_path / "checkpoints" / "small")
+    make_pipeline(model="gru").save(own_home / "checkpoints" / "small")
     pipe = seqdemo.load("small", device="cpu")
     seqdemo.conversations().begin(pipe, seed=1, max_tokens=5).send("the time")
-    Library(opened(tmp_path / "conversations"), "cookie-of-a-browser").begin(pipe, max_tokens=5).send("a travel")
-    return tmp_path
+    Library(opened(), "cookie-of-a-browser").begin(pipe, max_tokens=5).send("a travel")
+    return own_home
 
 
 def listed(cli: Run, *more: str) -> list[dict[str, object]]:
@@ -77,7 +69,7 @@ def test_what_is_deleted_is_hidden_first(cli: Run, kept: Path) -> None:
     (one, *_) = listed(cli)
     assert cli("conversations", "delete", str(one["id"])).output == "Hid 'a travel'.\n"
     assert [other["title"] for other in listed(cli)] == ["the time"]
-    store = Conversations(opened(kept / "conversations"))
+    store = Conversations(opened())
     assert [hidden.id for hidden in store.summaries(str(one["owner"]), hidden=True)] == [one["id"]]
 
 
