@@ -99,7 +99,10 @@ class Controls(list[Control]):
 
 
 def controls(
-    schema: type[Options], exclude: Sequence[str] = (), below: Mapping[str, Callable[[], Any]] | None = None
+    schema: type[Options],
+    exclude: Sequence[str] = (),
+    below: Mapping[str, Callable[[], Any]] | None = None,
+    prefix: str = "sd-option",
 ) -> Controls:
     """Make the controls of a schema, inside the block that is open.
 
@@ -107,11 +110,12 @@ def controls(
         schema: of the options.
         exclude: fields that get none.
         below: by field, what makes something else right below its control.
+        prefix: their element ids begin with, and end with the field's name.
     """
     found = []
     for name, field in schema.model_fields.items():
         if name not in exclude:
-            found.append(_control(name, field))
+            found.append(_control(name, field, prefix))
             if below and name in below:
                 below[name]()
     return Controls(schema, found)
@@ -152,7 +156,7 @@ def _identity(value: Any) -> Any:
     return value
 
 
-def _control(name: str, field: FieldInfo) -> Control:
+def _control(name: str, field: FieldInfo, prefix: str) -> Control:
     annotation, inner = _plain(field.annotation)
     annotation, nullable = _optional(annotation)
     annotation, more = _plain(annotation)
@@ -162,7 +166,7 @@ def _control(name: str, field: FieldInfo) -> Control:
         "label": name.replace("_", " ").capitalize(),
         "info": field.description,
         "interactive": True,
-        "elem_id": f"sd-option-{name.replace('_', '-')}",
+        "elem_id": f"{prefix}-{name.replace('_', '-')}",
     }
     if annotation is bool and not nullable:
         return Control(name, gr.Checkbox(bool(default), **about), bool, _identity)

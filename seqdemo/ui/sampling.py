@@ -28,39 +28,51 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 class Sampling:
     """The panel, built inside the block that is open.
 
+    Args:
+        prefix: the element ids of everything in it begin with; several panels on a page have different ones.
+        opened: whether it begins unfolded.
+        opening: whether the first words of a reply can be given.
+
     Attributes:
         panel: all of it.
         inputs: what a handler needs to read the options, and the first words, by :meth:`read`.
         components: one for each option.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, prefix: str = "sd", *, opened: bool = True, opening: bool = True) -> None:
         self._source = source
-        with gr.Accordion("Sampling", open=True, elem_id="sd-sampling") as self.panel:
+        self._prefix = prefix
+        with gr.Accordion(
+            "Sampling", open=opened, elem_id=f"{prefix}-sampling", elem_classes=["sd-sampling"]
+        ) as self.panel:
             with gr.Row(elem_classes=["sd-presets"]):
                 self._presets = {name: gr.Button(name, size="sm", min_width=0) for name in PRESETS}
-                self._reset = gr.Button("Reset", size="sm", min_width=0, elem_id="sd-reset")
+                self._reset = gr.Button(
+                    "Reset", size="sm", min_width=0, elem_id=f"{prefix}-reset", elem_classes=["sd-reset"]
+                )
             self._opening = gr.Textbox(
                 label="Start the reply with",
                 info="The reply begins with these words, and goes on from them.",
                 lines=1,
                 max_lines=4,
-                elem_id="sd-opening",
+                elem_id=f"{prefix}-opening",
+                visible=opening,
             )
-            self._options = controls(SamplingOptions, ("timeout", "exact"), below={"seed": self._add_dice})
+            below = {"seed": self._add_dice}
+            self._options = controls(SamplingOptions, ("timeout", "exact"), below, f"{prefix}-option")
         self._by_name = {option.name: option for option in self._options}
         self.components = self._options.components
         self.inputs = [self._opening, *self.components]
 
     def _add_dice(self) -> None:
-        self._dice = gr.Button("⚄ New seed", size="sm", elem_id="sd-dice")
+        self._dice = gr.Button("⚄ New seed", size="sm", elem_id=f"{self._prefix}-dice", elem_classes=["sd-dice"])
 
-    def wire(self, tuned: Callable[[gr.Request], str | None], seeds: Any, **quiet: Any) -> None:
+    def wire(self, tuned: Callable[[gr.Request], str | None], seeds: Any = None, **quiet: Any) -> None:
         """Make the buttons work.
 
         Args:
             tuned: the checkpoint whose preferences hold on a page.
-            seeds: an event that brings a ``seed``.
+            seeds: an event that brings a ``seed``, where there is one.
             quiet: arguments of every event.
         """
         for name, button in self._presets.items():
@@ -77,7 +89,8 @@ class Sampling:
         seed = self._by_name["seed"].component
         self._reset.click(reset, outputs=self.components, **quiet)
         self._dice.click(lambda: str(secrets.randbelow(10**9)), outputs=seed, **quiet)
-        seeds(reseed, outputs=seed, **quiet)
+        if seeds is not None:
+            seeds(reseed, outputs=seed, **quiet)
 
     def _fixed(self, shown: list[Any]) -> Callable[[], list[Any]]:
         return lambda: shown
