@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from seqdemo.errors import ConfigError
 
 from .records import Column
+from .results import Result
 
 __all__ = [
     "BeamOptions",
@@ -34,7 +35,11 @@ class Config(_Schema):
 
 
 class Options(_Schema):
-    """What may differ from one prediction to the next. Every field carries a default and a description."""
+    """What may differ from one prediction to the next. Every field carries a default and a description.
+
+    ``json_schema_extra={"page": value}`` on a field is what the page begins with for a single input, where somebody
+    looks at the result; work on many inputs begins with the default.
+    """
 
 
 class TokenizerConfig(Config):
@@ -60,6 +65,8 @@ class TaskConfig(Config):
         columns: the named columns of its data.
         batching: ``"streams"`` (state carried across contiguous windows) or ``"examples"``.
         options: the schema of its prediction options.
+        result: the type of its results, by which the page chooses the tab that shows them; plain ``Result`` where it is
+            not said.
         best: by which metric the best checkpoint is chosen: ``"lowest:NAME"`` or ``"highest:NAME"``.
         default_tokenizer: registered name of the tokenizer it is trained with where none is named.
     """
@@ -69,6 +76,7 @@ class TaskConfig(Config):
     columns: ClassVar[tuple[Column, ...]] = (Column("text"),)
     batching: ClassVar[Literal["streams", "examples"]] = "examples"
     options: ClassVar[type[Options]] = Options
+    result: ClassVar[type[Result]] = Result
     best: ClassVar[str] = "lowest:loss"
     default_tokenizer: ClassVar[str] = "char"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqdemo.errors import SeqdemoError
-from seqdemo.plugin import Batch, LossOutput, Options, Result, TaskConfig, TaskHead, TokenHead
+from seqdemo.plugin import Batch, LossOutput, Options, TaskConfig, TaskHead, TokenHead
 from seqdemo.plugin import state as verbs
 
 from .compare import close, states_close, unchanged
@@ -276,7 +276,7 @@ def bad_rows_refused(lab: TaskLab) -> None:
 @check(
     "task",
     cause="one result for the whole batch, plain values in place of results, or an answer that depends on neighbours.",
-    mend="return one Result for each input, in order; give the model the lengths.",
+    mend="return one result of the config's type for each input, in order; give the model the lengths.",
     needs=("eval_deterministic", "options_default"),
 )
 def predicts_each_row(lab: TaskLab) -> None:
@@ -288,8 +288,8 @@ def predicts_each_row(lab: TaskLab) -> None:
     results = head.predict(inputs, options)
     expect(len(results) == len(inputs), f"{len(results)} results for {len(inputs)} inputs", "one for each")
     for row, result in enumerate(results):
-        if not isinstance(result, Result):
-            fail(f"a result of type {type(result).__name__}", "a subclass of Result")
+        if not isinstance(result, lab.config.result):
+            fail(f"a result of type {type(result).__name__}", f"{lab.config.result.__name__}, as the config says")
         (alone,) = head.predict([inputs[row]], options)
         expect(_alike(result, alone), f"{str(result)[:120]} in a batch, {str(alone)[:120]} alone", "the same result")
 

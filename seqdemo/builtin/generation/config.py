@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from seqdemo.plugin import Column, Options, SamplingOptions, TaskConfig
+from seqdemo.plugin import Column, Generation, Options, Result, SamplingOptions, TaskConfig
 
 __all__ = ["GenerationConfig"]
 
@@ -19,6 +19,7 @@ class GenerationConfig(TaskConfig):
     columns: ClassVar[tuple[Column, ...]] = (Column("text"),)
     batching: ClassVar[Literal["streams", "examples"]] = "streams"
     options: ClassVar[type[Options]] = SamplingOptions
+    result: ClassVar[type[Result]] = Generation
 
     input: Annotated[
         Literal["embedding", "one-hot"], Field(description="Learned vectors, or the token's indicator vector.")

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from seqdemo.plugin import BeamOptions, Column, Options, TaskConfig
+from seqdemo.plugin import BeamOptions, Column, Options, Result, TaskConfig, Translation
 
 __all__ = ["TranslationConfig", "TranslationOptions"]
 
@@ -34,6 +34,7 @@ class TranslationConfig(TaskConfig):
     columns: ClassVar[tuple[Column, ...]] = (Column("source"), Column("target", role="target"))
     batching: ClassVar[Literal["streams", "examples"]] = "examples"
     options: ClassVar[type[Options]] = TranslationOptions
+    result: ClassVar[type[Result]] = Translation
     default_tokenizer: ClassVar[str] = "sentencepiece"
 
     shared_vocabulary: Annotated[
