@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from seqdemo.errors import SeqdemoError, SessionError, StaleError
+from seqdemo.errors import SessionError
 
-from .conversation import Window, conversation, encode, whole
+from .conversation import conversation, encode, whole
 from .inspector import inspector, token_view
-from .intro import introduce
-from .markup import element
-from .reply import Reply, pulses
+from .reply import Reply
 from .sampling import Sampling
-from .shelf import Shelf
 from .sidebar import sidebar
-from .source import Checkpoint, Loader, Source
-from .status import notice, status, status_view
-from .tabs import Tab, Tabs
-from .talk import Talk, explain
+from .source import Source
+from .stage import GONE, Stage, Update
+from .status import notice, status
+from .talk import Talk
 from .visitors import Visitors
 
 __all__ = ["ChatTab"]
 
 _LISTENERS = 64
-_BEATS_PER_STATUS = 5
-_log = logging.getLogger(__name__)
-
-_GONE = "The server was started again. Reload the page to go on; everything that was said is kept."
-
-Update = dict[Any, Any]
 
 
-class ChatTab:
-    """Talk to any generator: the components, and what happens when they are used.
-
-    Every handler finds the tab it is for by gradio's session and the visitor. A reply runs in a thread of its own; the
-    handler that shows it is a coroutine, so no worker thread waits with it.
-    """
+class ChatTab(Stage):
+    """Talk to any generator: the components, and what happens when they are used."""
 
     def __init__(self, demo: gr.Blocks, source: Source, visitors: Visitors) -> None:
-        self._source = source
-        self._loader = Loader(source)
-        self._shelf = Shelf(source.database, self._loader.get)
-        self._visitors = visitors
-        self._tabs = Tabs()
+        super().__init__(source, visitors)
         self._build()
         self._wire(demo)
 
@@ -121,9 +103,6 @@ class ChatTab:
 
     # --- arriving and leaving -----------------------------------------------------------------------------------
 
-    def _checkpoints(self) -> dict[str, Checkpoint]:
-        return {record.name: record for record in self._source.checkpoints()}
-
     def _names(self) -> list[str]:
         return [name for name, record in self._checkpoints().items() if not record.problem]
 
@@ -140,18 +119,9 @@ class ChatTab:
         wide = int(event.width) > 900
         return [page, gr.Dropdown(names, value=chosen), gr.Accordion(open=wide), *self.sampling.preferred(chosen)]
 
-    def _held_with(self, owner: str, conversation: str) -> str | None:
-        try:
-            return self._shelf.checkpoint(owner, conversation) if conversation else None
-        except SeqdemoError:
-            return None  # said when the conversation itself is opened
-
     def _leave(self, request: gr.Request) -> None:
         """The page is gone: nothing goes on working for it."""
         self._tabs.leave(str(request.session_hash))
-
-    def _tab(self, request: gr.Request) -> Tab | None:
-        return self._tabs.at(str(request.session_hash), self._visitors.of(request))
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
         if (tab := self._tab(request)) is not None:
@@ -173,69 +143,12 @@ class ChatTab:
     def _owner(self, key: str) -> str:
         tab = self._tabs.keyed(key)
         if tab is None:
-            raise SessionError(_GONE)
+            raise SessionError(GONE)
         return tab.owner
 
     def _resync(self, key: str) -> str:
         tab = self._tabs.keyed(str(key))
         return encode(whole(tab.talk, tab.key, None)) if tab is not None else ""
-
-    # --- looking at a conversation ------------------------------------------------------------------------------
-
-    def _scene(self, tab: Tab, name: str | None, note: str = "", busy: bool | None = None) -> Update:
-        """Everything on show when no reply streams, or when one is about to."""
-        talk = tab.talk
-        shown = talk.name if talk is not None else name
-        if not note and talk is not None and talk.trouble:
-            note = notice(talk.trouble, "hint")
-        return {
-            self.view: encode(whole(talk, tab.key, introduce(self._checkpoints(), name), busy)),
-            self.status: status_view(talk, self._loader.loaded(shown) if shown else None),
-            self.notice: note,
-        }
-
-    async def _open(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
-        """Show the conversation that is wanted, or a new one; a reply that runs is shown on."""
-        tab = self._tab(request)
-        if tab is None:
-            yield {self.notice: notice(_GONE)}
-            return
-        talk, wanted = tab.talk, tab.wanted
-        tab.wanted = ""
-        if talk is not None and talk.reply is not None and talk.busy:
-            async for update in self._follow(tab, talk, talk.reply):
-                yield update
-            return
-        async for update in self._turn(tab, name, wanted or (talk.conversation if talk is not None else "")):
-            yield update
-
-    async def _turn(self, tab: Tab, name: str | None, conversation: str = "") -> AsyncIterator[Update]:
-        """Show a conversation that was kept, or a new one with a checkpoint; loads what it needs."""
-        turn = tab.turn()
-        known = await asyncio.to_thread(self._held_with, tab.owner, conversation)
-        name = known or name
-        if name is None:
-            yield self._scene(tab, None)
-            return
-        if self._loader.loaded(name) is None:
-            yield self._scene(tab, name, notice(f"Loading {name} …", "progress"))
-        try:
-            talk = await asyncio.to_thread(self._find, tab.owner, name, conversation if known else "")
-        except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield {self.notice: self._explained(error)}
-            return
-        if tab.show(talk, turn):
-            yield self._scene(tab, name)
-
-    def _find(self, owner: str, name: str, conversation: str) -> Talk:
-        return self._shelf.open(owner, conversation) if conversation else self._shelf.fresh(owner, name)
-
-    def _explained(self, error: Exception) -> str:
-        if not isinstance(error, SeqdemoError):
-            _log.error("A request of the page failed.", exc_info=error)
-        if isinstance(error, StaleError):
-            return notice(str(error), "error", element("a", "Reload", href=""))
-        return notice(explain(error))
 
     # --- talking ------------------------------------------------------------------------------------------------
 
@@ -280,50 +193,6 @@ class ChatTab:
         async for update in self._respond(request, name, begin):
             yield update
 
-    async def _respond(
-        self, request: gr.Request, name: str | None, begin: Callable[[Talk], Reply | None], then: Update | None = None
-    ) -> AsyncIterator[Update]:
-        """Begin a reply in the conversation on show and follow it. ``then``: what else changes once it has begun."""
-        tab = self._tab(request)
-        if tab is None:
-            yield {self.notice: notice(_GONE)}
-            return
-        try:
-            talk = tab.talk
-            if talk is None and name is not None:
-                talk = await asyncio.to_thread(self._shelf.fresh, tab.owner, name)
-                tab.show(talk, tab.turn())
-            if talk is None:
-                return
-            reply = await asyncio.to_thread(begin, talk)
-        except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield self._scene(tab, name, self._explained(error))
-            return
-        if reply is None:
-            yield self._scene(tab, talk.name)
-            return
-        async for update in self._follow(tab, talk, reply):
-            yield {**update, **(then or {})}
-            then = None
-
-    async def _follow(self, tab: Tab, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
-        """Show a reply while it grows. It goes on for a while when nobody looks any more."""
-        with tab.looking():
-            window = Window(talk, reply)
-            yield self._scene(tab, talk.name, busy=True)
-            beats = 0
-            async for _ in pulses(reply):
-                finished = reply.finished
-                if tab.talk is not talk:
-                    return
-                update: Update = {self.view: encode(window.update(finished))}
-                if finished or beats % _BEATS_PER_STATUS == 0:
-                    update[self.status] = status_view(talk, self._loader.loaded(talk.name))
-                if finished:
-                    update[self.notice] = self._explained(reply.error) if reply.error is not None else ""
-                beats += 1
-                yield update
-
     def _stop(self, request: gr.Request) -> None:
         """Stop the work itself; the reply then ends by itself on the page."""
         if (tab := self._tab(request)) is not None:
@@ -338,22 +207,11 @@ class ChatTab:
         """Show another version of a message."""
         return self._move(request, lambda talk: talk.select(int(event.message), int(event.by)))
 
-    def _move(self, request: gr.Request, how: Callable[[Talk], object]) -> Update:
-        """Stand elsewhere in the conversation on show."""
-        tab = self._tab(request)
-        if tab is None or tab.talk is None:
-            return {self.notice: notice(_GONE)}
-        try:
-            how(tab.talk)
-        except SeqdemoError as error:
-            return {self.notice: self._explained(error)}
-        return self._scene(tab, tab.talk.name)
-
     async def _fork(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
         """Go on with a copy of the conversation up to a message."""
         tab = self._tab(request)
         if tab is None or tab.talk is None:
-            yield {self.notice: notice(_GONE)}
+            yield {self.notice: notice(GONE)}
             return
         try:
             made = await asyncio.to_thread(self._shelf.fork, tab.owner, tab.talk, int(event.message))
@@ -368,7 +226,7 @@ class ChatTab:
     async def _new(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
         tab = self._tab(request)
         if tab is None:
-            yield {self.notice: notice(_GONE)}
+            yield {self.notice: notice(GONE)}
             return
         async for update in self._turn(tab, name):
             yield update
@@ -377,7 +235,7 @@ class ChatTab:
         """Open a conversation of the list, and choose the checkpoint it was held with."""
         tab = self._tab(request)
         if tab is None:
-            yield {self.notice: notice(_GONE)}
+            yield {self.notice: notice(GONE)}
             return
         async for update in self._turn(tab, name, str(event.conversation)):
             yield update
