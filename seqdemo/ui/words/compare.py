@@ -1,0 +1,3 @@
+"""What is said by comparing models and settings."""
+
+WORDS: dict[str, tuple[str, str]] = {}

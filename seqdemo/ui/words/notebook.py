@@ -1,0 +1,3 @@
+"""What is said by the notebook."""
+
+WORDS: dict[str, tuple[str, str]] = {}

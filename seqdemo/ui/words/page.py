@@ -1,0 +1,7 @@
+"""What the whole page says: its tabs, its header."""
+
+WORDS = {
+    "page.chat": ("Chat", "对话"),
+    "page.plugins": ("Plugins", "插件"),
+    "page.other": ("中文", "English"),
+}
