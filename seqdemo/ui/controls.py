@@ -29,8 +29,10 @@ import annotated_types as limits
 import gradio as gr
 from pydantic.fields import FieldInfo
 
-from seqdemo.errors import ConfigError
 from seqdemo.plugin.config import Options, build
+
+from .language import described, label
+from .words import PageError
 
 __all__ = ["Control", "Controls", "controls"]
 
@@ -84,7 +86,7 @@ class Controls(list[Control]):
         """What the components hold -> validated values by field.
 
         Raises:
-            ConfigError: naming the first field that is not accepted.
+            ConfigError, PageError: naming the first field that is not accepted.
         """
         read = {control.name: control.read(value) for control, value in zip(self, held, strict=True)}
         return build(self.schema, read, "the options on this page").model_dump()
@@ -163,8 +165,8 @@ def _control(name: str, field: FieldInfo, prefix: str) -> Control:
     bounds = _bounds([*field.metadata, *inner, *more])
     default = field.get_default(call_default_factory=True)
     about: dict[str, Any] = {
-        "label": name.replace("_", " ").capitalize(),
-        "info": field.description,
+        "label": described(name.replace("_", " ").capitalize()),
+        "info": described(field.description or ""),
         "interactive": True,
         "elem_id": f"{prefix}-{name.replace('_', '-')}",
     }
@@ -179,7 +181,7 @@ def _control(name: str, field: FieldInfo, prefix: str) -> Control:
     if annotation is str and not nullable:
         return Control(name, gr.Textbox(default or "", **about), _identity, _identity)
     if get_origin(annotation) in (tuple, list) and _plain(get_args(annotation)[0])[0] is str:
-        about["info"] = f"{field.description or ''} One to a line; \\n is a new line.".strip()
+        about["info"] = described(f"{field.description or ''} One to a line; \\n is a new line.".strip())
         box = gr.Textbox(_show_lines(default or ()), lines=1, max_lines=4, **about)
         return Control(name, box, _read_lines, _show_lines)
     about["info"] = f"{field.description or ''} As JSON.".strip()
@@ -230,15 +232,13 @@ def _number_text(name: str, kind: type, nullable: bool, default: Any, about: dic
         try:
             return kind(cleaned)
         except ValueError as error:
-            wanted = "a whole number" if kind is int else "a number"
-            raise ConfigError(
-                f"{about['label']} = {text!r} is not {wanted}{' or empty' if nullable else ''}."
-            ) from error
+            key = "option.not_whole" if kind is int else "option.not_number"
+            raise PageError(key, name=name, text=repr(text)) from error
 
     def show(value: Any) -> str:
         return "" if value is None else str(value)
 
-    box = gr.Textbox(show(default), placeholder="none" if nullable else "", max_lines=1, **about)
+    box = gr.Textbox(show(default), placeholder=label("option.empty") if nullable else "", max_lines=1, **about)
     return Control(name, box, read, show)
 
 
@@ -257,6 +257,6 @@ def _json_reader(name: str) -> Callable[[Any], Any]:
         try:
             return json.loads(text)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{name} = {text!r} is not JSON ({error}).") from error
+            raise PageError("option.not_json", name=name, text=repr(text), reason=error) from error
 
     return read

@@ -12,17 +12,18 @@ from seqdemo.errors import SeqdemoError
 from seqdemo.plugin import SamplingOptions
 
 from .controls import controls
+from .language import label
 from .source import Source
 
 __all__ = ["PRESETS", "Sampling"]
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "Greedy": {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0},
-    "Careful": {"temperature": 0.5, "top_k": 0, "top_p": 0.9, "min_p": 0.0},
-    "Balanced": {"temperature": 0.8, "top_k": 0, "top_p": 0.95, "min_p": 0.0},
-    "Lively": {"temperature": 1.1, "top_k": 0, "top_p": 1.0, "min_p": 0.05},
+    "chat.greedy": {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0},
+    "chat.careful": {"temperature": 0.5, "top_k": 0, "top_p": 0.9, "min_p": 0.0},
+    "chat.balanced": {"temperature": 0.8, "top_k": 0, "top_p": 0.95, "min_p": 0.0},
+    "chat.lively": {"temperature": 1.1, "top_k": 0, "top_p": 1.0, "min_p": 0.05},
 }
-"""Options that go together, by name; what a preset does not name it leaves alone."""
+"""Options that go together, by what they are called; what a preset does not name it leaves alone."""
 
 
 class Sampling:
@@ -43,16 +44,16 @@ class Sampling:
         self._source = source
         self._prefix = prefix
         with gr.Accordion(
-            "Sampling", open=opened, elem_id=f"{prefix}-sampling", elem_classes=["sd-sampling"]
+            label("chat.sampling"), open=opened, elem_id=f"{prefix}-sampling", elem_classes=["sd-sampling"]
         ) as self.panel:
             with gr.Row(elem_classes=["sd-presets"]):
-                self._presets = {name: gr.Button(name, size="sm", min_width=0) for name in PRESETS}
+                self._presets = {name: gr.Button(label(name), size="sm", min_width=0) for name in PRESETS}
                 self._reset = gr.Button(
-                    "Reset", size="sm", min_width=0, elem_id=f"{prefix}-reset", elem_classes=["sd-reset"]
+                    label("chat.reset"), size="sm", min_width=0, elem_id=f"{prefix}-reset", elem_classes=["sd-reset"]
                 )
             self._opening = gr.Textbox(
-                label="Start the reply with",
-                info="The reply begins with these words, and goes on from them.",
+                label=label("chat.opening"),
+                info=label("chat.opening_about"),
                 lines=1,
                 max_lines=4,
                 elem_id=f"{prefix}-opening",
@@ -65,7 +66,7 @@ class Sampling:
         self.inputs = [self._opening, *self.components]
 
     def _add_dice(self) -> None:
-        self._dice = gr.Button("⚄ New seed", size="sm", elem_id=f"{self._prefix}-dice", elem_classes=["sd-dice"])
+        self._dice = gr.Button(label("chat.dice"), size="sm", elem_id=f"{self._prefix}-dice", elem_classes=["sd-dice"])
 
     def wire(self, tuned: Callable[[gr.Request], str | None], seeds: Any = None, **quiet: Any) -> None:
         """Make the buttons work.

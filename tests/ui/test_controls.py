@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from pydantic import Field
 
-from seqdemo.errors import ConfigError
+from seqdemo.errors import SeqdemoError
 from seqdemo.plugin import Options, SamplingOptions
 from seqdemo.ui.controls import Controls, controls
 
@@ -96,7 +96,7 @@ def test_what_is_not_accepted_is_said_in_one_line(name: str, held: Any, said: st
     panel = made(Everything)
     values = panel.shown({})
     values[[control.name for control in panel].index(name)] = held
-    with pytest.raises(ConfigError, match=said) as caught:
+    with pytest.raises(SeqdemoError, match=said) as caught:
         panel.values(values)
     assert "\n" not in str(caught.value)
 

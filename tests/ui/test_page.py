@@ -249,7 +249,7 @@ def test_wrong_options_and_seeds(site: Any) -> None:
     set_option(page, "seed", "12a")
     say(page, "hi")
     page.wait_for_selector("#sd-notice .sd-error")
-    assert "Seed = '12a' is not a whole number or empty." in page.locator("#sd-notice").inner_text()
+    assert "seed = '12a' is not a whole number." in page.locator("#sd-notice").inner_text()
     set_option(page, "seed", "")
     page.click("#sd-send")
     finished(page)
