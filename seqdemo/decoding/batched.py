@@ -47,11 +47,13 @@ class Picks:
 
 
 class _Facts(NamedTuple):
-    """The model's distributions: ``logits`` and ``odds`` ``(n, V)`` float32, ``total`` ``(n,)`` float64."""
+    """The model's distributions: ``logits`` and ``odds`` ``(n, V)`` float32, ``total`` ``(n,)`` float64, and ``top``
+    ``(n,)``, the largest logits."""
 
     logits: Floats
     odds: Floats
     total: Floats
+    top: Floats
 
 
 class _Group:
@@ -93,6 +95,9 @@ class Chooser:
             forms.setdefault(_Group.form(one), []).append(row)
         self._groups = [_Group(rows, options) for rows in forms.values()]
         self._forbidden = forbidden
+        self._rows = np.arange(len(options))
+        # Kept from step to step: memory fetched anew for each would cost more than what is computed in it.
+        self._shifted = self._odds = np.empty((0, 0), dtype=np.float32)
 
     def __call__(self, logits: Floats, numbers: Sequence[float], recent: Sequence[Sequence[int]]) -> Picks:
         """Draw a token for each row.
@@ -111,10 +116,15 @@ class Chooser:
                 errors[row] = no_choice() if top[row] == -np.inf else not_numbers()
             logits = np.where(sound[:, None], logits, np.float32(0.0))
             top = np.where(sound, top, np.float32(0.0))
-        shifted = logits - top[:, None]
-        odds = np.exp(shifted)
+        if self._odds.shape != logits.shape:
+            self._shifted, self._odds = np.empty_like(logits), np.empty_like(logits)
+        shifted = np.subtract(logits, top[:, None], out=self._shifted)
+        odds = np.exp(shifted, out=self._odds)
         total = odds.sum(axis=1, dtype=np.float64)
-        mean = np.multiply(odds, np.maximum(shifted, FLOOR)).sum(axis=1, dtype=np.float64) / total
+        with np.errstate(invalid="ignore"):
+            mean = np.einsum("ij,ij->i", odds, shifted)
+        if np.isnan(mean).any():  # 0 times -inf
+            mean = np.einsum("ij,ij->i", odds, np.maximum(shifted, FLOOR))
         log_total = np.log(total)
         ids = np.zeros(count, dtype=np.int64)
         reported: list[Reported | None] = [None] * count
@@ -122,14 +132,15 @@ class Chooser:
         for group in self._groups:
             rows = group.rows
             whole = len(rows) == count
-            facts = _Facts(logits, odds, total) if whole else _Facts(logits[rows], odds[rows], total[rows])
+            facts = _Facts(logits, odds, total, top)
+            facts = facts if whole else _Facts(*(fact[rows] for fact in facts))
             seen = recent if whole else [recent[row] for row in rows]
             chosen = self._draw(group, facts, drawn if whole else drawn[rows], seen, errors)
             ids[rows] = chosen[0]
             for row, found in zip(rows.tolist(), chosen[1], strict=False):
                 reported[row] = found
-        logprobs = shifted[np.arange(count), ids] - log_total
-        entropies = np.maximum(log_total - mean, 0.0)
+        logprobs = shifted[self._rows, ids] - log_total
+        entropies = np.maximum(log_total - mean / total, 0.0)
         return Picks(ids.tolist(), logprobs.tolist(), entropies.tolist(), reported, errors)
 
     def _draw(
@@ -144,7 +155,7 @@ class Chooser:
         if len(self._forbidden):
             scores = scores if group.penalised else scores.copy()
             scores[:, self._forbidden] = -np.inf
-        best = scores.max(axis=1)
+        best = facts.top if scores is facts.logits else scores.max(axis=1)
         if not np.isfinite(best).all():
             for row in np.flatnonzero(best == -np.inf).tolist():
                 errors.setdefault(int(group.rows[row]), no_choice())
@@ -153,8 +164,8 @@ class Chooser:
         if group.greedy:
             chosen = scores.argmax(axis=1)
             return chosen, _report(group, facts, chosen, None, scores)
-        columns = _largest(scores, group.top_k) if 0 < group.top_k < scores.shape[1] else None
-        kept = scores if columns is None else scores[group.lines, columns]
+        places = _largest(scores, group.top_k) if 0 < group.top_k < scores.shape[1] else None
+        kept = scores if places is None else scores.ravel().take(places)
         with np.errstate(over="ignore"):
             weights = np.exp((kept.astype(np.float64) - best[:, None]) / group.temperature)
         if group.nucleus:
@@ -162,11 +173,14 @@ class Chooser:
         if group.least:
             weights *= weights >= group.min_p * weights.max(axis=1, keepdims=True)
         mass = np.cumsum(weights, axis=1)
-        # Counting "<=" steps over tokens of weight 0; rounding may leave the last sum a little below the number.
+        # Counting "<=" steps over tokens of weight 0.
         index = (mass <= numbers * mass[:, -1:]).sum(axis=1)
-        last = weights.shape[1] - 1 - (weights[:, ::-1] > 0.0).argmax(axis=1)
-        index = np.minimum(index, last)
-        chosen = index if columns is None else columns[group.lines[:, 0], index]
+        if index.max() == weights.shape[1]:  # rounding took the number to the last sum
+            index = np.minimum(index, weights.shape[1] - 1 - (weights[:, ::-1] > 0.0).argmax(axis=1))
+        if places is None:
+            return index, _report(group, facts, index, None, weights)
+        columns = places - group.lines * scores.shape[1]
+        chosen = columns[group.lines[:, 0], index]
         return chosen, _report(group, facts, chosen, columns, weights)
 
 
@@ -185,8 +199,8 @@ def draw_alone(logits: Floats, options: SamplingOptions, number: float, recent: 
 
 
 def _largest(values: Floats, k: int) -> Ids:
-    """Columns of each row's k largest values, ascending, ``(n, k)``; among equals the lower column wins."""
-    size = values.shape[1]
+    """Places of each row's k largest values among all values, ascending, ``(n, k)``; among equals the lower column
+    wins."""
     bar = kth_largest(values, k)
     chosen = values >= bar
     tied = np.count_nonzero(chosen) > k * len(values)
@@ -194,8 +208,8 @@ def _largest(values: Floats, k: int) -> Ids:
         level = np.flatnonzero(values[row] == bar[row])
         above = int(np.count_nonzero(values[row] > bar[row]))
         chosen[row, level[k - above :]] = False
-    columns: Ids = np.flatnonzero(chosen).reshape(-1, k) % size
-    return columns
+    places: Ids = np.flatnonzero(chosen).reshape(-1, k)
+    return places
 
 
 def _ranked(lines: Ids, values: Floats, k: int) -> tuple[Ids, Floats]:
@@ -206,17 +220,24 @@ def _ranked(lines: Ids, values: Floats, k: int) -> tuple[Ids, Floats]:
     if k >= values.shape[1]:
         order = np.argsort(-values, axis=1, kind="stable")
         return order, values[lines, order]
-    columns = _largest(values, k)
-    order = np.argsort(-values[lines, columns], axis=1, kind="stable")
-    columns = columns[lines, order]
-    return columns, values[lines, columns]
+    places = _largest(values, k)
+    best = values.ravel().take(places)
+    order = np.argsort(-best, axis=1, kind="stable")
+    return places[lines, order] - lines * values.shape[1], best[lines, order]
 
 
 def _nucleus(lines: Ids, weights: Floats, enough: Floats, width: int = 64) -> NDArray[np.bool_]:
     """True at each row's fewest largest weights that make up at least ``enough`` ``(n, 1)``."""
+    if weights.shape[1] <= width:
+        ascending = np.sort(weights, axis=1)
+        mass = ascending[:, ::-1].cumsum(axis=1)
+        # A token is needed while those before it are not enough.
+        count = 1 + (mass[:, :-1] < enough).sum(axis=1)
+        simple: NDArray[np.bool_] = weights >= ascending[lines[:, 0], -count][:, None]
+        if np.count_nonzero(simple) == count.sum():
+            return simple
     columns, best = _ranked(lines, weights, min(width, weights.shape[1]))
     mass = np.cumsum(best, axis=1)
-    # A token is needed while those before it are not enough.
     needed = np.ones(best.shape, dtype=np.bool_)
     np.less(mass[:, :-1], enough, out=needed[:, 1:])
     kept = np.zeros(weights.shape, dtype=np.bool_)

@@ -12,6 +12,9 @@ __all__ = ["kth_largest"]
 _FOLD = 16
 """Values whose maximum stands for them in the first pass."""
 
+_SORTED = 512
+"""So few values are sorted in less time than it takes to partition them."""
+
 
 def kth_largest(values: NDArray[Any], k: int) -> NDArray[Any]:
     """Each row's k-th largest value: ``(n, V) -> (n, 1)``, ``1 <= k <= V``; equal values count one by one.
@@ -21,6 +24,8 @@ def kth_largest(values: NDArray[Any], k: int) -> NDArray[Any]:
     """
     rows, size = values.shape
     groups = size // _FOLD
+    if size <= _SORTED:
+        return np.sort(values, axis=1)[:, size - k, None]
     if k > groups // 2:
         found: NDArray[Any] = np.partition(values, size - k, axis=1)[:, size - k, None]
         return found

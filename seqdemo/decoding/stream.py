@@ -166,7 +166,7 @@ class Stream(Iterator[Event]):
         tokens: list[Token] = []
         done: Done | None = None
         self._channel.wait()
-        for event in self:
+        for event in iter(self._channel.get, None):
             if isinstance(event, Token):
                 tokens.append(event)
             elif isinstance(event, Done):
