@@ -18,15 +18,24 @@ from .errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from .files import write_atomic, write_folder
 from .foreign import Recognised, loaders, nobody, recognise
 from .manager import manager
-from .manifest import FORMAT, WEIGHTS, FileEntry, Manifest, Part, digest, read_manifest, verify_files
+from .manifest import (
+    CARD,
+    FORMAT,
+    OWN_FILES,
+    WEIGHTS,
+    FileEntry,
+    Manifest,
+    Part,
+    digest,
+    read_manifest,
+    verify_files,
+)
 from .parts import Parts, Spec, assemble, spec
 from .plugin import Foreign, Loader, Tokenizer
 from .pretrained import MANIFEST, find
 from .version import installed_version
 
 __all__ = ["Loaded", "load", "locate", "save", "write_card"]
-
-CARD = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +158,7 @@ def locate(name: str | Path, *, local_files_only: bool = False) -> Path:
     probe = [MANIFEST, *(pattern for _, config in loaders() for pattern in config.probe)]
     folder = _fetch(str(name), probe, local_files_only)
     if (folder / MANIFEST).is_file():
-        return _fetch(str(name), [MANIFEST, CARD, WEIGHTS, "tokenizer/*", "tokenizers/*"], local_files_only)
+        return _fetch(str(name), [*OWN_FILES], local_files_only)
     found = recognise(folder)
     if found is None:
         raise CheckpointError(f"{str(name)!r} of the hub is not a checkpoint: it holds no {MANIFEST}, and {nobody()}")

@@ -12,10 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import CheckpointError
 from .pretrained import MANIFEST
 
-__all__ = ["FORMAT", "WEIGHTS", "FileEntry", "Manifest", "Part", "digest", "read_manifest", "verify_files"]
+__all__ = [
+    "CARD",
+    "FORMAT",
+    "OWN_FILES",
+    "WEIGHTS",
+    "FileEntry",
+    "Manifest",
+    "Part",
+    "digest",
+    "read_manifest",
+    "verify_files",
+]
 
 FORMAT = 1
+CARD = "README.md"
 WEIGHTS = "model.safetensors"
+OWN_FILES = (MANIFEST, CARD, WEIGHTS, "tokenizer/*", "tokenizers/*")
+"""Patterns of everything a checkpoint consists of."""
+
 _LARGEST = 4_000_000
 
 

@@ -133,6 +133,11 @@ class Engine:
             waiting = sum(max(count - self.capacity, 0) for count in self._live.values())
             return Load(self._live.total() - waiting, waiting)
 
+    def serves(self, head: TokenHead) -> bool:
+        """Whether a request of a head has not ended."""
+        with self._wake:
+            return head in self._live
+
     def close(self) -> None:
         """Cancel everything and end the thread."""
         with self._wake:

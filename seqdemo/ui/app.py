@@ -15,6 +15,8 @@ from seqdemo.errors import ConfigError, SeqdemoError
 from seqdemo.files import home
 
 from .chat import ChatTab
+from .language import Languages, i18n, label, switch
+from .loader import Loader
 from .markup import element
 from .plugins import plugins_tab
 from .source import Sdk, Source
@@ -36,6 +38,7 @@ def build(source: Source | None = None, *, tracebacks: bool = True, visitors: Vi
     """
     chosen = source if source is not None else Sdk()
     known = visitors if visitors is not None else Visitors(secret(home()))
+    loader = Loader(chosen)
     demo = gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True)
     with demo:
         gr.HTML(
@@ -44,10 +47,11 @@ def build(source: Source | None = None, *, tracebacks: bool = True, visitors: Vi
             js_on_load=None,
             elem_id="sd-header",
         )
+        switch()
         with gr.Tabs(elem_id="sd-tabs"):
-            with gr.Tab("Chat", id="chat", elem_id="sd-tab-chat"):
-                ChatTab(demo, chosen, known)
-            with gr.Tab("Plugins", id="plugins", elem_id="sd-tab-plugins"):
+            with gr.Tab(label("page.chat"), id="chat", elem_id="sd-tab-chat"):
+                ChatTab(demo, chosen, known, loader)
+            with gr.Tab(label("page.plugins"), id="plugins", elem_id="sd-tab-plugins"):
                 plugins_tab(demo, chosen, tracebacks)
     demo.queue(api_open=False, max_size=256)
     return demo
@@ -92,7 +96,8 @@ def serve(
             show_error=False,
             theme=theme(),
             css=styles(),
-            app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors)]},
+            app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors), Middleware(Languages)]},
+            i18n=i18n(),
             favicon_path=Path(__file__).parent / "assets" / "favicon.svg",
         )
     except OSError as error:

@@ -13,6 +13,8 @@ from seqdemo.errors import SessionError
 
 from .conversation import conversation, encode, whole
 from .inspector import inspector, token_view
+from .language import words_of
+from .loader import Loader
 from .reply import Reply
 from .sampling import Sampling
 from .sidebar import sidebar
@@ -30,8 +32,8 @@ _LISTENERS = 64
 class ChatTab(Stage):
     """Talk to any generator: the components, and what happens when they are used."""
 
-    def __init__(self, demo: gr.Blocks, source: Source, visitors: Visitors) -> None:
-        super().__init__(source, visitors)
+    def __init__(self, demo: gr.Blocks, source: Source, visitors: Visitors, loader: Loader) -> None:
+        super().__init__(source, visitors, loader)
         self._build()
         self._wire(demo)
 
@@ -109,7 +111,7 @@ class ChatTab(Stage):
     def _arrive(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A page was loaded: whose it is, what can be talked to, and how the controls stand."""
         page, owner = str(request.session_hash), self._visitors.of(request)
-        tab = self._tabs.arrive(page, owner, str(event.key), bool(event.left))
+        tab = self._tabs.arrive(page, owner, str(event.key), bool(event.left), words_of(request))
         if not tab.wanted and not (tab.talk is not None and tab.talk.busy):
             tab.wanted = str(event.conversation)
         name = tab.talk.name if tab.talk is not None else self._held_with(owner, tab.wanted)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqdemo.errors import SeqdemoError, SessionError
 from seqdemo.store import Conversations, Database, Snapshots, Summary
 
 from .talk import Talk
+
+if TYPE_CHECKING:
+    from seqdemo.decoding import Session
 
 __all__ = ["Shelf"]
 
@@ -54,12 +57,20 @@ class Shelf:
 
     def fresh(self, owner: str, name: str) -> Talk:
         """A conversation that is kept from its first message on. Loads the checkpoint."""
-        from seqdemo.library import Library
         from seqdemo.plugin import state as verbs
 
-        pipe = self._load(name)
-        size = verbs.nbytes(pipe.head.initial_state(1))
-        return Talk(name, lambda: Library(self._database(), owner).begin(pipe), state_bytes=size)
+        size = verbs.nbytes(self._load(name).head.initial_state(1))
+        return Talk(name, self._beginning(owner, name), state_bytes=size)
+
+    def _beginning(self, owner: str, name: str) -> Callable[[str], Session]:
+        """Makes the session of a conversation by its id; a new one's where it has none yet."""
+        from seqdemo.library import Library
+
+        def begin(conversation: str) -> Session:
+            pipe, library = self._load(name), Library(self._database(), owner)
+            return library.open(pipe, conversation) if conversation else library.begin(pipe)
+
+        return begin
 
     def open(self, owner: str, conversation: str) -> Talk:
         """One that was kept, standing where it stood. Where its checkpoint is gone, it can still be read.
@@ -80,7 +91,8 @@ class Shelf:
             tree, here = restored(found, SamplingOptions)
             trouble = f"This conversation can only be read here. {error}"
             return Talk.closed(found.checkpoint, conversation, tree, here, trouble)
-        return Talk(found.checkpoint, session=session, state_bytes=verbs.nbytes(session.head.initial_state(1)))
+        begin = self._beginning(owner, found.checkpoint)
+        return Talk(found.checkpoint, begin, session, state_bytes=verbs.nbytes(session.head.initial_state(1)))
 
     def fork(self, owner: str, talk: Talk, message: int) -> Talk:
         """A new conversation that begins with everything up to the end of a message.
@@ -93,7 +105,7 @@ class Shelf:
         node, session = talk.place(message)
         pipe = self._load(talk.name)
         made = Library(self._database(), owner).fork(pipe, session, node)
-        return Talk(talk.name, session=made, state_bytes=talk.state_bytes)
+        return Talk(talk.name, self._beginning(owner, talk.name), made, state_bytes=talk.state_bytes)
 
     def export(self, owner: str, conversation: str) -> bytes:
         """One as a file's content.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Lock
 from typing import Any, Protocol
 
 from seqdemo.errors import SeqdemoError
 from seqdemo.plugin import Event, Generation, SamplingOptions, TaskConfig
 from seqdemo.store import Database, opened
 
-__all__ = ["Checkpoint", "Loader", "Sdk", "Source", "Stream"]
+__all__ = ["Checkpoint", "Sdk", "Source", "Stream"]
 
 
 class Checkpoint(Protocol):
@@ -88,30 +87,3 @@ class Sdk:
     def database(self) -> Database:
         """Where conversations are kept."""
         return opened()
-
-
-class Loader:
-    """Loads each pipeline once, however many pages ask for it at the same time."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._loaded: dict[str, Any] = {}
-        self._locks: dict[str, Lock] = {}
-        self._lock = Lock()
-
-    def loaded(self, name: str) -> Any | None:
-        """The pipeline if it is in memory."""
-        return self._loaded.get(name)
-
-    def get(self, name: str) -> Any:
-        """The pipeline, loaded if it is not. Blocks.
-
-        Raises:
-            SeqdemoError: it cannot be loaded; asking again tries again.
-        """
-        with self._lock:
-            lock = self._locks.setdefault(name, Lock())
-        with lock:
-            if name not in self._loaded:
-                self._loaded[name] = self._source.load(name)
-            return self._loaded[name]

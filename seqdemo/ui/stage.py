@@ -13,10 +13,11 @@ from seqdemo.errors import SeqdemoError, StaleError
 
 from .conversation import Window, encode, whole
 from .intro import introduce
+from .loader import Loader
 from .markup import element
 from .reply import Reply, pulses
 from .shelf import Shelf
-from .source import Checkpoint, Loader, Source
+from .source import Checkpoint, Source
 from .status import notice, status_view
 from .tabs import Tab, Tabs
 from .talk import Talk, explain
@@ -46,12 +47,13 @@ class Stage:
     status: gr.HTML
     notice: gr.HTML
 
-    def __init__(self, source: Source, visitors: Visitors) -> None:
+    def __init__(self, source: Source, visitors: Visitors, loader: Loader) -> None:
         self._source = source
-        self._loader = Loader(source)
+        self._loader = loader
         self._shelf = Shelf(source.database, self._loader.get)
         self._visitors = visitors
         self._tabs = Tabs()
+        loader.leaving.append(self._tabs.release)
 
     def _checkpoints(self) -> dict[str, Checkpoint]:
         return {record.name: record for record in self._source.checkpoints()}

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from threading import RLock, Timer
 
 from .talk import Talk
+from .words import ENGLISH, Words
 
 __all__ = ["PATIENCE", "Tab", "Tabs"]
 
@@ -27,6 +28,7 @@ class Tab:
         owner: the visitor.
         talk: the conversation on show, None while it is being found.
         wanted: the id of one that is to be shown next.
+        words: the texts of its language, which may be another one after a reload.
         tuned: the checkpoint whose preferred options its controls were set to.
         pages: loads of the document that have not been forgotten yet.
         open: those of them that are still connected.
@@ -37,6 +39,7 @@ class Tab:
         self.owner = owner
         self.talk: Talk | None = None
         self.wanted = ""
+        self.words = ENGLISH
         self.tuned: str | None = None
         self.pages: set[str] = set()
         self.open: set[str] = set()
@@ -124,7 +127,7 @@ class Tabs:
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def arrive(self, page: str, owner: str, key: str = "", reloaded: bool = False) -> Tab:
+    def arrive(self, page: str, owner: str, key: str = "", reloaded: bool = False, words: Words = ENGLISH) -> Tab:
         """A page was loaded.
 
         Args:
@@ -132,6 +135,7 @@ class Tabs:
             owner: the visitor.
             key: what the tab remembers from before; a browser copies it into a duplicated tab too.
             reloaded: the tab says that it left its previous page, so it is no duplicate.
+            words: of the language of the page.
         """
         with self._lock:
             tab = self._by_key.get(key)
@@ -140,6 +144,7 @@ class Tabs:
                 self._by_key[tab.key] = tab
             tab.pages.add(page)
             tab.open = {page}
+            tab.words = words
             self._by_page[page] = tab
             tab.back()
             return tab
@@ -160,6 +165,14 @@ class Tabs:
             if tab is not None and page in tab.open:
                 tab.open.discard(page)
                 tab.wait()
+
+    def release(self, checkpoint: str) -> None:
+        """Hold on to no session of a checkpoint: each is opened again when it is gone on with."""
+        with self._lock:
+            talks = [tab.talk for tab in self._by_key.values() if tab.talk is not None]
+        for talk in talks:
+            if talk.name == checkpoint:
+                talk.release()
 
     def drop(self, page: str) -> None:
         """A page will not come back: with the last page of a tab all that memory holds of it is freed."""

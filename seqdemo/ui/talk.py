@@ -8,7 +8,7 @@ from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from seqdemo.errors import SeqdemoError, SessionError
+from seqdemo.errors import SeqdemoError, SessionError, StaleError
 from seqdemo.plugin import Token
 
 from .messages import Message, said
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Talk", "explain"]
 
 _serial = count(1)
+_ELSEWHERE = "This conversation has gone on in another tab. Reload it here to see that; nothing was lost."
 
 
 class Talk:
@@ -36,14 +37,15 @@ class Talk:
         trouble: why it cannot be gone on with; empty where it can.
 
     Args:
-        begin: makes the session when the first message is sent: a conversation nobody said anything in is not kept.
+        begin: makes the session by the conversation's id when it is needed; a new one without an id, when the first
+            message is sent: a conversation nobody said anything in is not kept.
         session: that of a conversation that was kept.
     """
 
     def __init__(
         self,
         name: str,
-        begin: Callable[[], Session] | None = None,
+        begin: Callable[[str], Session] | None = None,
         session: Session | None = None,
         state_bytes: int = 0,
     ) -> None:
@@ -186,6 +188,12 @@ class Talk:
         if self.reply is not None:
             self.reply.cancel()
 
+    def release(self) -> None:
+        """Let go of the session, which is made again when it is needed; not while a reply streams."""
+        with self._lock:
+            if not self.busy:
+                self._session = self.reply = None
+
     def _say(self, session: Session, message: str, options: Mapping[str, Any], opening: str) -> Reply:
         if not opening:
             return self._stream(session, session.stream(message, **options), Message("model"))
@@ -236,9 +244,15 @@ class Talk:
         if self._session is None:
             if self._begin is None:
                 raise SessionError("This conversation cannot be gone on with.")
-            self._session = self._begin()
-            self.conversation = self._session.id
+            session = self._begin(self.conversation)
+            if self.conversation and _places(said(session.tree, session.here)) != _places(self.messages):
+                raise StaleError(_ELSEWHERE)
+            self._session, self.conversation = session, session.id
         return self._session
+
+
+def _places(messages: list[Message]) -> list[tuple[int, ...]]:
+    return [message.nodes for message in messages]
 
 
 def explain(error: Exception) -> str:

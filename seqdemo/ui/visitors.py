@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
 from seqdemo.errors import StoreError
+from seqdemo.passwords import Passwords
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -63,15 +64,19 @@ def _make(path: Path) -> None:
 
 
 class Visitors:
-    """Tells visitors apart.
+    """Tells visitors apart, and says which of them may change the server and see its inside.
 
     Args:
         key: to sign with. Its digest is in the cookie's name, so that two servers on one machine, which share all
             cookies, leave each other's alone.
+        passwords: who may log in; without them everybody may use the page.
+        local: only this machine is served.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, passwords: Passwords | None = None, local: bool = True) -> None:
+        self.passwords = passwords
         self._key = key
+        self._local = local
         self.cookie = f"seqdemo-{hashlib.sha256(key).hexdigest()[:8]}"
 
     def issue(self) -> str:
@@ -89,6 +94,15 @@ class Visitors:
             return f"login:{request.username}"
         cookie = request.request.cookies.get(self.cookie, "") if request.request is not None else ""
         return f"cookie:{cookie.partition('.')[0]}" if self.valid(cookie) else f"page:{request.session_hash}"
+
+    def admin(self, request: gr.Request) -> bool:
+        """Whether whose request it is may add, load and unload models, scan for plugins, and read tracebacks.
+
+        Where there are logins, whoever is an admin; where there are none, everybody, if only this machine is served.
+        """
+        if self.passwords is None:
+            return self._local
+        return bool(request.username) and self.passwords.admin(str(request.username))
 
     def _signed(self, name: str) -> str:
         return f"{name}.{hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()}"
