@@ -21,7 +21,7 @@ from seqdemo.plugin import SamplingOptions
 
 from .largest import kth_largest
 
-__all__ = ["FLOOR", "Candidate", "Choice", "choose", "no_choice", "not_numbers", "penalise", "rule"]
+__all__ = ["FLOOR", "Candidate", "Choice", "choose", "describe", "no_choice", "not_numbers", "penalise", "rule"]
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int64]
@@ -202,8 +202,29 @@ def choose(
     # side="right" steps over tokens of probability 0; rounding may leave the last sum a little below the number.
     index = int(mass.searchsorted(number * mass[-1], side="right"))
     chosen = int(ids[index if index < len(ids) else np.flatnonzero(weights)[-1]])
+    return _described(logits, best, ids, weights, chosen, options)
 
-    shifted = logits - top
+
+def describe(
+    logits: Floats,
+    token: int,
+    options: SamplingOptions,
+    recent: Sequence[int] = (),
+    forbidden: Sequence[int] | Ids = (),
+) -> Choice:
+    """What :func:`choose` would have said, had it drawn this token.
+
+    Raises:
+        PluginError: as :func:`choose`.
+    """
+    best = int(logits.argmax())
+    if not logits[best] < inf:
+        raise not_numbers()
+    return _described(logits, best, *_kept(logits, best, options, recent, forbidden), token, options)
+
+
+def _described(logits: Floats, best: int, ids: Ids, weights: Floats, chosen: int, options: SamplingOptions) -> Choice:
+    shifted = logits - logits[best]
     odds = np.exp(shifted)
     total = float(np.add.reduce(odds, dtype=np.float64))
     with np.errstate(invalid="ignore"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from seqdemo.errors import SessionError
-from seqdemo.plugin import Generation, SamplingOptions, TokenHead
+from seqdemo.plugin import Done, Generation, SamplingOptions, Token, TokenHead
 from seqdemo.plugin import state as verbs
 from seqdemo.plugin.config import build
 
@@ -18,11 +19,11 @@ from .engine import Engine
 from .generation import Request
 from .random import SEED_LIMIT
 from .reply import Recording, Reply
-from .restore import ANCHOR
+from .restore import ANCHOR, restore
 from .snapshot import Snapshot
 from .standing import Standing
 from .tree import ROOT, Node, Point, Tree
-from .written import written
+from .written import instead, written
 
 __all__ = ["Session"]
 
@@ -92,23 +93,26 @@ class Session(Standing):
             self._node("There is nothing to go on from: send a message first.")
             return self._go_on(self._here, options)
 
-    def write(self, text: str, message: str | None = None) -> Node:
+    def write(self, text: str, message: str | None = None, **options: Any) -> Node:
         """Put down a reply that nobody generated, or the beginning of one: :meth:`stream_continue` goes on from it.
 
         Args:
             text: of the reply.
             message: what it replies to; where one stands when None.
+            options: by which its tokens' alternatives are reported, as if they had been drawn.
 
         Returns:
             its node. Its tokens have the probabilities the model gives them.
 
         Raises:
+            ConfigError: an option is not accepted.
             TokenizerError: a text cannot be expressed in the vocabulary.
             SessionError: the text is empty or holds a stop text, or there is nothing to reply to.
         """
         with self._lock:
             self._settle()
-            here, stops = self._here, (*self.defaults.stop, *self.head.stop_texts)
+            here, chosen = self._here, self._options(options)
+            stops = (*chosen.stop, *self.head.stop_texts)
             ids = tuple(self.head.output_tokenizer.encode(text))
             if not ids:
                 raise SessionError("A reply cannot be empty: write something.")
@@ -117,7 +121,38 @@ class Session(Standing):
             if message is None:
                 self._node("There is nothing to reply to: send a message first.")
             user = None if message is None else self._said(message)
-            return self._write(user, here if user is None else user.end, text, ids, stops)
+            return self._write(user, here if user is None else user.end, text, ids, chosen)
+
+    def choose(self, token: int, node: int, at: int, **options: Any) -> Node:
+        """Put another token in the place of one of a reply, which stays: :meth:`stream_continue` goes on from it.
+
+        Read again are 31 tokens at most, as for :meth:`stand`, and nothing is computed but the state after the token.
+
+        Args:
+            token: id of one of the alternatives recorded there, or of the token itself.
+            node: the reply.
+            at: which of its tokens is replaced, from 0 on.
+            options: those one will go on with.
+
+        Returns:
+            a node that holds that token.
+
+        Raises:
+            ConfigError: an option is not accepted.
+            SessionError: there is no such token, or no such alternative was recorded.
+        """
+        with self._lock:
+            self._settle()
+            reply, chosen = self.tree.get(node), self._options(options)
+            if not 0 <= at < len(reply.tokens):
+                raise SessionError(f"Node {node} has {len(reply.tokens)} tokens of a reply: there is no token {at}.")
+            parent = self.tree.point(node, at)
+
+            def make(start: Snapshot) -> tuple[tuple[Token, ...], Done, bool]:
+                event, done, closed = instead(self.head, reply.tokens[at], token, start, chosen)
+                return (event,), done, closed
+
+            return self._put(None, parent, chosen, make)
 
     def send(self, message: str, **options: Any) -> Generation:
         """:meth:`stream`, read to its end."""
@@ -213,26 +248,53 @@ class Session(Standing):
         ids = tuple(self.head.turn(message, first=here == ROOT, closed=self._closed(here)))
         return Node(self.tree.next_id, here, self.tree.position(here), "user", message, ids)
 
-    def _write(self, user: Node | None, parent: Point, text: str, ids: tuple[int, ...], stops: tuple[str, ...]) -> Node:
+    def _write(
+        self, user: Node | None, parent: Point, text: str, ids: tuple[int, ...], options: SamplingOptions
+    ) -> Node:
+        def make(start: Snapshot) -> tuple[tuple[Token, ...], Done, bool]:
+            prompt = next((node.text for node, _ in self.tree.upward(parent) if node.role == "user"), "")
+            return *written(self._engine, self.head, ids, start, options, prompt), False
+
+        return self._put(user, parent, options, make, text)
+
+    def _put(
+        self,
+        user: Node | None,
+        parent: Point,
+        options: SamplingOptions,
+        make: Callable[[Snapshot], tuple[tuple[Token, ...], Done, bool]],
+        text: str | None = None,
+    ) -> Node:
+        """A reply that was not drawn, in the tree and stood in.
+
+        Args:
+            user: the message it replies to, where that is new.
+            parent: where it goes on from.
+            make: the place -> its tokens, its end, and whether the template ends so.
+            text: of it; that of its tokens when None.
+        """
         number = self.tree.next_id if user is None else user.id + 1
         begin = self.tree.position(parent) if user is None else user.start + len(user.ids)
         above = parent if user is None else user.parent
-        self.journal.begun(user, number, parent, begin, self.defaults, bool(self.tree.children(above)))
+        self.journal.begun(user, number, parent, begin, options, bool(self.tree.children(above)))
         if user is not None:
             self.tree.add(user)
             self._here = user.end
         try:
-            start = self._restore(parent)
+            start = self._start(parent, options)
             assert start is not None
-            prompt = next((node.text for node, _ in self.tree.upward(parent) if node.role == "user"), "")
-            tokens, done = written(self._engine, self.head, ids, start, stops, prompt)
+            tokens, done, closed = make(start)
         except BaseException:
             self.journal.ended(number, None, self._here)
             raise
-        node = Node(number, parent, begin, "reply", text, ids, tokens, self.defaults, done)
+        whole = "".join(token.text for token in tokens) + done.text if text is None else text
+        ids = tuple(token.id for token in tokens)
+        node = Node(number, parent, begin, "reply", whole, ids, tokens, options, done, closed)
         self.tree.add(node)
         self._here = node.end
         self.journal.ended(number, node, node.end)
+        # Read once now, step by step: from here on each place in it is near.
+        restore(self._engine, self.head, self.tree, self.cache, node.end, lambda _: None)
         return node
 
     def _go_on(self, parent: Point, given: dict[str, Any]) -> Reply:

@@ -29,6 +29,7 @@ class Standing:
         tree: all that was said.
         cache: states of its places.
         steps: tokens read again so far to stand where no snapshot was kept.
+        rebuilding: how far that is, while it goes on; None otherwise.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Standing:
         self.journal = journal or Journal()
         self.cache = SnapshotCache(budget, self.tree.branches, self.journal)
         self.steps = 0
+        self.rebuilding: Prefill | None = None
         self._engine = on or engine(device)
         self._here = ROOT
         self._lock = RLock()
@@ -113,11 +115,16 @@ class Standing:
             self._restore(point)
             self._move(point)
 
-    def select(self, node: int) -> None:
-        """Show a version again: stand at the end of the line of conversation last begun below that node."""
+    def select(self, node: int, tokens: int | None = None) -> None:
+        """Show a version again: stand at the end of the line of conversation last begun at a place, a node's end or
+        after so many tokens of a reply.
+
+        Raises:
+            SessionError: there is no such place.
+        """
         with self._lock:
             self._settle()
-            point = self.tree.newest(self.tree.get(node))
+            point = self.tree.newest(self.tree.point(node, tokens))
             self._restore(point)
             self._move(point)
 
@@ -201,7 +208,11 @@ class Standing:
 
         def count(event: Prefill) -> None:
             self.steps = before + event.read
+            self.rebuilding = event
             if progress is not None:
                 progress(event)
 
-        return restore(self._engine, self.head, self.tree, self.cache, point, count)
+        try:
+            return restore(self._engine, self.head, self.tree, self.cache, point, count)
+        finally:
+            self.rebuilding = None

@@ -75,7 +75,7 @@ class Tree:
     def __init__(self) -> None:
         self.nodes: dict[int, Node] = {}
         self._children: dict[Point, list[int]] = {}
-        self._newest: dict[int, int] = {}
+        self._below: dict[int, list[int]] = {}
 
     @property
     def next_id(self) -> int:
@@ -86,7 +86,7 @@ class Tree:
         """Put a node below its parent."""
         self.nodes[node.id] = node
         self._children.setdefault(node.parent, []).append(node.id)
-        self._newest[node.parent.node] = node.id
+        self._below.setdefault(node.parent.node, []).append(node.id)
 
     def join(self, node: Node) -> None:
         """Put a node that was read from somewhere below its parent.
@@ -135,10 +135,22 @@ class Tree:
         """A node and its siblings of the same role, oldest first."""
         return tuple(other for other in self.children(node.parent) if other.role == node.role)
 
-    def newest(self, node: Node) -> Point:
-        """The end of the line of conversation last begun below a node."""
-        while node.id in self._newest:
-            node = self.nodes[self._newest[node.id]]
+    def below(self, node: Node) -> tuple[Node, ...]:
+        """Nodes that go on from a node, at its end or within it, oldest first."""
+        return tuple(self.nodes[child] for child in self._below.get(node.id, ()))
+
+    def newest(self, point: Point) -> Point:
+        """The end of the line of conversation last begun at a place.
+
+        What else was replied from the end of a reply is that line only where nobody said anything there.
+        """
+        children = self.children(point)
+        said = [child for child in children if child.role == "user"] or children
+        if not said:
+            return point
+        node = said[-1]
+        while below := self._below.get(node.id):
+            node = self.nodes[below[-1]]
         return node.end
 
     def branches(self, point: Point) -> bool:
