@@ -17,11 +17,12 @@ from typing import Any
 
 import gradio as gr
 
-from .assets import asset
+from .assets import script
 from .intro import Intro
 from .messages import Message
 from .reply import Reply
 from .talk import Talk
+from .words import ENGLISH, Words
 
 __all__ = ["Window", "conversation", "encode", "whole"]
 
@@ -29,17 +30,17 @@ _OVERLAP = 8
 _serial = count(1)
 
 _REASONS = {
-    "length": "stopped at the token limit",
-    "stop": "ended at a stop text",
-    "end": "ended by itself",
-    "timeout": "stopped at the time limit",
-    "cancelled": "stopped by you",
-    "error": "broke off",
-    "written": "written by you",
+    "length": "conversation.length",
+    "stop": "conversation.stop",
+    "end": "conversation.end",
+    "timeout": "conversation.timeout",
+    "cancelled": "conversation.cancelled",
+    "error": "conversation.error",
+    "written": "conversation.written",
 }
 
 _TEMPLATE = """
-<div class="sd-log" role="region" aria-label="Conversation" tabindex="-1"></div>
+<div class="sd-log" role="region" data-say-aria-label="conversation.name" tabindex="-1"></div>
 <div class="sd-announcer sd-hidden" role="status"></div>
 """
 
@@ -62,7 +63,7 @@ def conversation(resync: Callable[[str], str]) -> gr.HTML:
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=asset("conversation.js") + asset("tools.js"),
+        js_on_load=script("conversation.js", "tools.js"),
         apply_default_css=False,
         server_functions=[fetch],
         elem_id="sd-conversation",
@@ -70,27 +71,28 @@ def conversation(resync: Callable[[str], str]) -> gr.HTML:
     )
 
 
-def _end(message: Message) -> dict[str, Any] | None:
+def _end(message: Message, words: Words) -> dict[str, Any] | None:
     """What is written below a finished reply. Seeds go as text: they do not fit a JavaScript number."""
     if message.done is None:
         return None
     usage = message.done.usage
     tokens = len(message.tokens)
-    notes = [f"{tokens:,} token{'s' * (tokens != 1)}"]
+    notes = [words.count("chat.tokens", tokens)]
     if usage.tokens_per_second:
-        notes.append(f"{usage.tokens_per_second:,.0f} tokens/s")
+        notes.append(words("chat.per_second", speed=f"{usage.tokens_per_second:,.0f}"))
     # Of a reply whose process was killed nobody knows what it cost.
     killed = message.done.reason == "cancelled" and not usage.state_bytes
-    notes.append("interrupted" if killed else _REASONS.get(message.done.reason, message.done.reason))
+    reason = "conversation.interrupted" if killed else _REASONS.get(message.done.reason)
+    notes.append(words(reason) if reason else message.done.reason)
     seed = "" if message.done.reason == "written" else str(message.done.seed)
     return {"tail": message.done.text, "notes": notes, "seed": seed}
 
 
-def _payload(message: Message, live: bool) -> dict[str, Any]:
+def _payload(message: Message, live: bool, words: Words) -> dict[str, Any]:
     held = {"role": message.role, "version": message.version, "versions": message.count, "live": live}
     if message.role == "user":
         return {**held, "text": message.text}
-    return {**held, "tokens": [token.text for token in message.tokens], "end": _end(message)}
+    return {**held, "tokens": [token.text for token in message.tokens], "end": _end(message, words)}
 
 
 def encode(update: dict[str, Any]) -> str:
@@ -101,7 +103,9 @@ def encode(update: dict[str, Any]) -> str:
     return json.dumps(update, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = None) -> dict[str, Any]:
+def whole(
+    talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = None, words: Words = ENGLISH
+) -> dict[str, Any]:
     """Everything of a conversation.
 
     Args:
@@ -115,7 +119,7 @@ def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = 
         "key": key,
         "talk": talk.id if talk is not None else 0,
         "conversation": talk.conversation if talk is not None else "",
-        "messages": [_payload(message, running and message is messages[-1]) for message in messages],
+        "messages": [_payload(message, running and message is messages[-1], words) for message in messages],
         "intro": intro.payload() if intro is not None and not messages else None,
         "busy": running,
     }
@@ -124,8 +128,9 @@ def whole(talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = 
 class Window:
     """What to tell the browser about a reply that grows: its newest tokens, and those of the last few updates."""
 
-    def __init__(self, talk: Talk, reply: Reply) -> None:
+    def __init__(self, talk: Talk, reply: Reply, words: Words = ENGLISH) -> None:
         self._talk = talk
+        self._words = words
         self._message = reply.message
         self._index = len(talk.messages) - 1
         self._sent: deque[int] = deque([0], maxlen=_OVERLAP)
@@ -142,10 +147,10 @@ class Window:
             "message": self._index,
             "start": start,
             "tokens": texts,
-            "end": (_end(self._message) or _broken(len(tokens))) if finished else None,
+            "end": (_end(self._message, self._words) or _broken(len(tokens), self._words)) if finished else None,
             "busy": not finished,
         }
 
 
-def _broken(tokens: int) -> dict[str, Any]:
-    return {"tail": "", "notes": [f"{tokens:,} tokens", _REASONS["error"]], "seed": ""}
+def _broken(tokens: int, words: Words) -> dict[str, Any]:
+    return {"tail": "", "notes": [words.count("chat.tokens", tokens), words("conversation.error")], "seed": ""}

@@ -8,18 +8,21 @@ import gradio as gr
 
 from seqdemo.plugin import Alternative, Token
 
-from .assets import asset
+from .assets import script
 from .markup import Markup, element, join, visible
+from .words import ENGLISH, Words
 
 __all__ = ["inspector", "token_view"]
 
 
 def inspector() -> gr.HTML:
     """The component; its value is made by :func:`token_view`."""
+    title = element("h2", data_say="inspector.token")
+    hint = element("p", data_say="inspector.hint", class_="sd-hint")
     return gr.HTML(
-        value=token_view(None),
+        value=element("section", title, hint, class_="sd-card sd-idle"),
         html_template="${value}",
-        js_on_load=asset("inspector.js"),
+        js_on_load=script("inspector.js"),
         apply_default_css=False,
         elem_id="sd-inspector",
         elem_classes=["sd-inspector"],
@@ -42,52 +45,45 @@ def _bar(kind: str, value: float) -> Markup:
     return element("td", track, element("span", _percent(value), class_="sd-percent"))
 
 
-def _row(alternative: Alternative, chosen: bool) -> Markup:
+def _row(alternative: Alternative, chosen: bool, words: Words) -> Markup:
     name = element("span", visible(alternative.text), class_="sd-glyphs")
-    label = [name, element("span", "chosen", class_="sd-chosen-mark")] if chosen else [name]
+    label = [name, element("span", words("inspector.chosen"), class_="sd-chosen-mark")] if chosen else [name]
     head = element("th", *label, scope="row")
     return element(
         "tr", head, _bar("sd-raw", alternative.raw), _bar("sd-ruled", alternative.ruled), class_="sd-chosen" * chosen
     )
 
 
-def token_view(token: Token | None) -> Markup:
+def token_view(token: Token | None, words: Words = ENGLISH) -> Markup:
     """The panel about a token, or what it is for when none is chosen."""
     if token is None:
-        hint = "Choose any word of a reply to see what else the model could have said there, and how likely it was."
-        return element(
-            "section", element("h2", "Token"), element("p", hint, class_="sd-hint"), class_="sd-card sd-idle"
-        )
+        idle = element("h2", words("inspector.token")), element("p", words("inspector.hint"), class_="sd-hint")
+        return element("section", *idle, class_="sd-card sd-idle")
     buttons = [
-        element("button", "‹", type="button", data_step="-1", aria_label="Previous token"),
-        element("button", "›", type="button", data_step="1", aria_label="Next token"),
-        element("button", "×", type="button", data_step="0", aria_label="Close"),
+        element("button", "‹", type="button", data_step="-1", aria_label=words("inspector.previous")),
+        element("button", "›", type="button", data_step="1", aria_label=words("inspector.next")),
+        element("button", "×", type="button", data_step="0", aria_label=words("inspector.close")),
     ]
     # The text that became certain with a token need not be the token's own: half a character is held back.
     own = next((one.text for one in token.alternatives if one.id == token.id), token.text)
-    title = element("h2", "Token ", element("span", visible(own), class_="sd-glyphs"))
+    title = element("h2", words("inspector.token"), " ", element("span", visible(own), class_="sd-glyphs"))
     facts = [
-        ("probability", _percent(math.exp(token.logprob))),
-        ("entropy", f"{token.entropy / math.log(2):.2f} bits"),
-        ("position", f"{token.position:,}"),
+        (words("inspector.probability"), _percent(math.exp(token.logprob))),
+        (words("inspector.entropy"), words("inspector.bits", bits=f"{token.entropy / math.log(2):.2f}")),
+        (words("inspector.position"), f"{token.position:,}"),
     ]
     pairs = [element("div", element("dt", name), element("dd", value)) for name, value in facts]
     parts = [
         element("header", title, element("div", *buttons, class_="sd-steps")),
         element("dl", *pairs, class_="sd-facts"),
     ]
-    rows = [_row(one, one.id == token.id) for one in token.alternatives]
+    rows = [_row(one, one.id == token.id, words) for one in token.alternatives]
     if rows:
-        caption = element("caption", "Likeliest tokens here", class_="sd-hidden")
-        heads = [element("th", text, scope="col") for text in ("token", "model", "after rules")]
+        caption = element("caption", words("inspector.likeliest"), class_="sd-hidden")
+        columns = ("inspector.column_token", "inspector.column_model", "inspector.column_ruled")
+        heads = [element("th", words(column), scope="col") for column in columns]
         head = element("thead", element("tr", *heads))
         parts.append(element("table", caption, head, element("tbody", *rows)))
     else:
-        parts.append(
-            element(
-                "p",
-                "No other tokens were recorded here: this text was written, or “alternatives” was 0.",
-                class_="sd-hint",
-            )
-        )
-    return element("section", join(*parts), class_="sd-card sd-open", aria_label="Token")
+        parts.append(element("p", words("inspector.unrecorded"), class_="sd-hint"))
+    return element("section", join(*parts), class_="sd-card sd-open", aria_label=words("inspector.token"))

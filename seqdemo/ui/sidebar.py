@@ -12,7 +12,7 @@ import gradio as gr
 
 from seqdemo.errors import SeqdemoError, SessionError
 
-from .assets import asset
+from .assets import script
 from .conversation import encode
 from .shelf import Shelf
 from .talk import explain
@@ -23,18 +23,21 @@ _log = logging.getLogger(__name__)
 
 _TEMPLATE = """
 <div class="sd-handles">
-  <button type="button" class="sd-handle" data-do="drawer" aria-label="Conversations" aria-expanded="false">☰</button>
-  <button type="button" class="sd-handle" data-do="fresh" aria-label="New chat">＋</button>
+  <button type="button" class="sd-handle" data-do="drawer" data-say-aria-label="sidebar.conversations"
+    aria-expanded="false">☰</button>
+  <button type="button" class="sd-handle" data-do="fresh" data-say-aria-label="sidebar.fresh">＋</button>
 </div>
 <div class="sd-scrim"></div>
-<nav class="sd-shelf" aria-label="Conversations">
-  <button type="button" class="sd-new" data-do="fresh">New chat</button>
-  <input class="sd-search" type="search" placeholder="Search" aria-label="Search conversations" maxlength="200">
+<nav class="sd-shelf" data-say-aria-label="sidebar.conversations">
+  <button type="button" class="sd-new" data-do="fresh" data-say="sidebar.fresh"></button>
+  <input class="sd-search" type="search" maxlength="200" data-say-placeholder="sidebar.search"
+    data-say-aria-label="sidebar.search_name">
   <div class="sd-list"></div>
   <div class="sd-toast" role="status"></div>
   <div class="sd-foot">
-    <button type="button" class="sd-deleted" data-do="deleted" aria-pressed="false">Deleted</button>
-    <button type="button" data-do="import" aria-label="Import a conversation">Import</button>
+    <button type="button" class="sd-deleted" data-do="deleted" aria-pressed="false" data-say="sidebar.deleted"></button>
+    <button type="button" data-do="import" data-say="sidebar.import"
+      data-say-aria-label="sidebar.import_name"></button>
     <input type="file" class="sd-file" accept=".safetensors" hidden>
   </div>
 </nav>
@@ -64,7 +67,7 @@ def sidebar(owner: Callable[[str], str], shelf: Shelf, checkpoints: Callable[[],
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=asset("sidebar.js"),
+        js_on_load=script("sidebar.js"),
         apply_default_css=False,
         server_functions=[ask, pack, unpack],
         elem_id="sd-sidebar",

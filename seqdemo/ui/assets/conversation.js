@@ -33,7 +33,7 @@ function spanOf(message, token) {
 
 function addUser(said) {
   const box = make("div", "sd-message sd-user");
-  box.append(make("span", "sd-hidden", "You wrote:"), make("div", "sd-bubble", said.text));
+  box.append(make("span", "sd-hidden", say("conversation.you")), make("div", "sd-bubble", said.text));
   log.append(box);
   messages.push({ box, said, tokens: [], base: 0, count: 0 });
 }
@@ -43,7 +43,7 @@ function addModel(said) {
   const body = make("div", "sd-body");
   body.tabIndex = 0;
   body.setAttribute("role", "group");
-  body.setAttribute("aria-roledescription", "reply made of tokens");
+  body.setAttribute("aria-roledescription", say("conversation.reply_role"));
   const note = make("div", "sd-note");
   box.append(body, note);
   log.append(box);
@@ -56,7 +56,7 @@ function addModel(said) {
 }
 
 function label(message) {
-  message.body.setAttribute("aria-label", `Reply, ${message.count} tokens. Arrow keys choose a token.`);
+  message.body.setAttribute("aria-label", sayCount("conversation.reply", message.count));
 }
 
 function append(message, start, texts) {
@@ -74,7 +74,7 @@ function append(message, start, texts) {
     const gone = message.tokens.splice(0, message.tokens.length - KEPT);
     for (const span of gone) span.remove();
     message.base += gone.length;
-    message.box.dataset.cut = `The first ${message.base} tokens are not shown.`;
+    message.box.dataset.cut = sayCount("conversation.cut", message.base);
   }
   return true;
 }
@@ -85,10 +85,10 @@ function finish(message, end) {
   message.note.replaceChildren();
   for (const part of end.notes) message.note.append(make("span", "", part));
   if (end.seed !== "") {
-    const seed = make("button", "sd-seed", `seed ${end.seed}`);
+    const seed = make("button", "sd-seed", say("conversation.seed", end));
     seed.type = "button";
-    seed.title = "Use this seed for the next reply";
-    seed.setAttribute("aria-label", `Seed ${end.seed}. Use it for the next reply.`);
+    seed.title = say("conversation.seed_title");
+    seed.setAttribute("aria-label", say("conversation.seed_name", end));
     seed.addEventListener("click", () => trigger("reseed", { seed: end.seed }));
     message.note.append(seed);
   }
@@ -103,7 +103,7 @@ function showIntro(intro) {
   if (intro.examples.length) {
     const list = make("div", "sd-examples");
     list.setAttribute("role", "group");
-    list.setAttribute("aria-label", "Prompts to try");
+    list.setAttribute("aria-label", say("conversation.examples"));
     for (const text of intro.examples) {
       const button = make("button", "sd-example", text);
       button.type = "button";
@@ -163,7 +163,7 @@ function apply(value) {
     if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
       equip(message, message.said, true);
-      announcer.textContent = `Reply finished, ${message.count} tokens.`;
+      announcer.textContent = sayCount("conversation.finished", message.count);
       document.dispatchEvent(new CustomEvent("seqdemo:changed"));
     }
   }

@@ -38,7 +38,7 @@ async function ask(change = {}) {
   try {
     found = JSON.parse(await server.ask(JSON.stringify({ key, query: search.value, hidden, ...change })));
   } catch {
-    found = { items: [], problem: "The server does not answer. Reload the page." };
+    found = { items: [], problem: say("sidebar.silent") };
   }
   if (number === asked) show(found);
 }
@@ -52,22 +52,22 @@ function age(seconds) {
   const day = new Date();
   day.setHours(0, 0, 0, 0);
   const days = (day.getTime() / 1000 - seconds) / 86400;
-  if (days <= 0) return "Today";
-  if (days <= 1) return "Yesterday";
-  return days <= 7 ? "Last 7 days" : "Earlier";
+  if (days <= 0) return say("sidebar.today");
+  if (days <= 1) return say("sidebar.yesterday");
+  return say(days <= 7 ? "sidebar.week" : "sidebar.before");
 }
 
 function show({ items, problem }) {
   list.replaceChildren();
-  if (problem) say(problem);
+  if (problem) tell(problem);
   if (!items.length) {
-    const empty = search.value ? "Nothing found." : hidden ? "Nothing was deleted." : "Conversations are kept here.";
-    list.append(make("p", "sd-none", empty));
+    const empty = search.value ? "sidebar.none_found" : hidden ? "sidebar.none_deleted" : "sidebar.none";
+    list.append(make("p", "sd-none", say(empty)));
   }
   let group = null;
   let heading = "";
   for (const item of items) {
-    const name = item.pinned && !hidden ? "Pinned" : age(item.changed);
+    const name = item.pinned && !hidden ? say("sidebar.pinned") : age(item.changed);
     if (name !== heading) {
       heading = name;
       list.append(make("h3", "sd-group", name));
@@ -82,12 +82,12 @@ function row(item) {
   const box = make("li", "sd-kept");
   box.dataset.conversation = item.id;
   const line = make("div", "sd-line");
-  const title = make("button", "sd-title", item.title || "Untitled");
+  const title = make("button", "sd-title", item.title || say("sidebar.untitled"));
   title.title = item.checkpoint;
   if (item.id === shown && !hidden) title.setAttribute("aria-current", "true");
   if (hidden) title.disabled = true;
   title.addEventListener("click", () => open(item.id));
-  const more = action("⋯", `Actions for ${item.title}`, () => {
+  const more = action("⋯", say("sidebar.actions", item), () => {
     expanded = expanded === item.id ? "" : item.id;
     for (const other of list.querySelectorAll(".sd-kept")) unfold(other);
   });
@@ -98,16 +98,17 @@ function row(item) {
   const actions = make("div", "sd-actions");
   if (hidden) {
     actions.append(
-      action("Restore", `Restore ${item.title}`, () => change("restore", item)),
-      action("Delete for good", `Delete ${item.title} for good`, () => change("purge", item)),
+      action(say("sidebar.restore"), say("sidebar.restore_name", item), () => change("restore", item)),
+      action(say("sidebar.purge"), say("sidebar.purge_name", item), () => change("purge", item)),
     );
   } else {
     actions.append(
-      action("Rename", `Rename ${item.title}`, () => rename(item, title)),
-      action(item.pinned ? "Unpin" : "Pin", `${item.pinned ? "Unpin" : "Pin"} ${item.title}`, () =>
-        change("pin", item, !item.pinned)),
-      action("Export", `Export ${item.title} as a file`, () => pack(item)),
-      action("Delete", `Delete ${item.title}`, () => remove(item)),
+      action(say("sidebar.rename"), say("sidebar.rename_name", item), () => rename(item, title)),
+      item.pinned
+        ? action(say("sidebar.unpin"), say("sidebar.unpin_name", item), () => change("pin", item, false))
+        : action(say("sidebar.pin"), say("sidebar.pin_name", item), () => change("pin", item, true)),
+      action(say("sidebar.export"), say("sidebar.export_name", item), () => pack(item)),
+      action(say("sidebar.delete"), say("sidebar.delete_name", item), () => remove(item)),
     );
   }
   box.append(actions);
@@ -123,7 +124,7 @@ function unfold(box) {
 
 function change(verb, item, value) {
   expanded = "";
-  say("");
+  tell("");
   return ask({ verb, conversation: item.id, value });
 }
 
@@ -131,7 +132,7 @@ function rename(item, title) {
   const box = make("input", "sd-rename");
   box.value = item.title;
   box.maxLength = 80;
-  box.setAttribute("aria-label", `New title of ${item.title}`);
+  box.setAttribute("aria-label", say("sidebar.new_title", item));
   let left = false;
   const leave = (save) => {
     if (left) return;
@@ -153,7 +154,7 @@ function rename(item, title) {
 
 async function remove(item) {
   await change("delete", item);
-  say(`Deleted “${item.title}”.`, action("Undo", `Undo deleting ${item.title}`, async () => {
+  tell(say("sidebar.deleted_one", item), action(say("sidebar.undo"), say("sidebar.undo_name", item), async () => {
     await change("restore", item);
     open(item.id);
   }));
@@ -163,13 +164,13 @@ async function remove(item) {
 // Calls a function of the server about this tab's visitor; null after a problem, which is said then.
 async function call(name, given) {
   const key = sessionStorage.getItem("seqdemo.tab") || "";
-  say("…");
+  tell("…");
   try {
     const found = JSON.parse(await server[name](JSON.stringify({ key, ...given })));
-    say(found.problem);
+    tell(found.problem);
     return found.problem ? null : found;
   } catch {
-    say("The server does not answer. Reload the page.");
+    tell(say("sidebar.silent"));
     return null;
   }
 }
@@ -180,13 +181,13 @@ async function pack(item) {
   const bytes = Uint8Array.from(atob(found.data), (letter) => letter.charCodeAt(0));
   const link = make("a", "");
   link.href = URL.createObjectURL(new Blob([bytes]));
-  link.download = `${item.title.replace(/[^\p{L}\p{N}_-]+/gu, " ").trim() || "conversation"}.safetensors`;
+  link.download = `${item.title.replace(/[^\p{L}\p{N}_-]+/gu, " ").trim() || say("sidebar.file")}.safetensors`;
   link.click();
   URL.revokeObjectURL(link.href);
 }
 
 async function unpack(chosen) {
-  if (chosen.size > LARGEST) return say("This file is too large: a conversation has at most 64 MB.");
+  if (chosen.size > LARGEST) return tell(say("sidebar.too_large"));
   const bytes = new Uint8Array(await chosen.arrayBuffer());
   let letters = "";
   for (let at = 0; at < bytes.length; at += 32768) letters += String.fromCharCode(...bytes.subarray(at, at + 32768));
@@ -194,7 +195,7 @@ async function unpack(chosen) {
   if (found) open(found.conversation);
 }
 
-function say(text, button) {
+function tell(text, button) {
   toast.replaceChildren();
   if (text) toast.append(make("span", "", text));
   if (button) toast.append(button);
@@ -222,7 +223,7 @@ element.addEventListener("click", (event) => {
   else if (what === "deleted") {
     hidden = !hidden;
     deleted.setAttribute("aria-pressed", String(hidden));
-    say("");
+    tell("");
     ask();
   }
 });

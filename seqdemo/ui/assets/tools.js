@@ -24,25 +24,25 @@ function equip(message, said, last) {
   const index = messages.indexOf(message);
   const tools = make("div", "sd-tools");
   tools.setAttribute("role", "group");
-  tools.setAttribute("aria-label", said.role === "user" ? "Your message" : "Reply");
+  tools.setAttribute("aria-label", say(said.role === "user" ? "conversation.your_message" : "conversation.the_reply"));
   message.version = said.version;
   message.versions = said.versions;
   if (said.versions > 1) tools.append(versions(message, said));
-  const add = (...given) => tools.append(tool(message, ...given));
+  const add = (name, text, label, does) => tools.append(tool(message, name, say(text), say(label), does));
   if (said.role === "model") {
     if (last) {
-      add("again", "Regenerate", "Regenerate: another version of this reply", () => trigger("reply", { verb: "again" }));
-      add("onward", "Continue", "Continue this reply", () => trigger("reply", { verb: "onward" }));
+      add("again", "conversation.again", "conversation.again_name", () => trigger("reply", { verb: "again" }));
+      add("onward", "conversation.onward", "conversation.onward_name", () => trigger("reply", { verb: "onward" }));
     }
-    add("edit", "Edit", "Edit this reply", () => edit(message, "model"));
-    add("fork", "Fork", "Fork: a new conversation from here", () => trigger("fork", { message: index }));
-    if (last) add("undo", "Undo", "Undo: take back the last message and its reply", () => trigger("undo", {}));
+    add("edit", "conversation.edit", "conversation.edit_reply", () => edit(message, "model"));
+    add("fork", "conversation.fork", "conversation.fork_name", () => trigger("fork", { message: index }));
+    if (last) add("undo", "conversation.undo", "conversation.undo_reply", () => trigger("undo", {}));
   } else {
     if (last) {
-      add("again", "Reply", "Reply: have this message answered", () => trigger("reply", { verb: "again" }));
-      add("undo", "Undo", "Undo: take back this message", () => trigger("undo", {}));
+      add("again", "conversation.answer", "conversation.answer_name", () => trigger("reply", { verb: "again" }));
+      add("undo", "conversation.undo", "conversation.undo_message", () => trigger("undo", {}));
     }
-    add("edit", "Edit", "Edit this message", () => edit(message, "user"));
+    add("edit", "conversation.edit", "conversation.edit_message", () => edit(message, "user"));
   }
   message.tools?.remove();
   message.tools = tools;
@@ -53,16 +53,16 @@ function equip(message, said, last) {
 function versions(message, said) {
   const group = make("span", "sd-versions");
   group.setAttribute("role", "group");
-  group.setAttribute("aria-label", `Version ${said.version + 1} of ${said.versions}`);
+  group.setAttribute("aria-label", say("conversation.version", { version: said.version + 1, versions: said.versions }));
   const arrow = (name, text, label, by) => {
     const button = tool(message, name, text, label, () => turn(message, by));
     button.disabled = !turns(message, by);
     return button;
   };
   group.append(
-    arrow("earlier", "◀", "Earlier version", -1),
+    arrow("earlier", "◀", say("conversation.earlier"), -1),
     make("span", "sd-count", `${said.version + 1}/${said.versions}`),
-    arrow("later", "▶", "Later version", 1),
+    arrow("later", "▶", say("conversation.later"), 1),
   );
   return group;
 }
@@ -95,7 +95,7 @@ function edit(message, role) {
   const shown = role === "user" ? message.box.querySelector(".sd-bubble") : message.body;
   const box = make("textarea", "sd-edit");
   box.value = shown.textContent;
-  box.setAttribute("aria-label", role === "user" ? "Edited message" : "Edited reply");
+  box.setAttribute("aria-label", say(role === "user" ? "conversation.edited_message" : "conversation.edited_reply"));
   const fit = () => {
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight + 2}px`;
@@ -114,7 +114,7 @@ function edit(message, role) {
   };
   const form = make("div", "sd-form");
   const choices = make("div", "sd-choices");
-  for (const [text, does] of [[role === "user" ? "Send" : "Save", save], ["Cancel", leave]]) {
+  for (const [text, does] of [[say(role === "user" ? "conversation.send" : "conversation.save"), save], [say("conversation.cancel"), leave]]) {
     const button = make("button", "sd-tool", text);
     button.type = "button";
     button.addEventListener("click", does);
