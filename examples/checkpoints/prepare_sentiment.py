@@ -6,9 +6,11 @@
 Writes ``OUT_DIR/SET/{train,dev,test}.jsonl`` (rows ``{"text", "label"}``) and ``OUT_DIR/SET/report.json``. The same
 input gives the same bytes. Read under DATA_DIR, where they are there, or those named by ``--sets``:
 
-``sst2``: ``sst/trees_{train,dev,test}.txt.xz``, the Stanford Sentiment Treebank. Training rows are all phrases of the
-training trees that are not neutral; ``train-sentences.jsonl`` holds the whole sentences alone. Neutral sentences are
-left out, as usual: 6,920 / 872 / 1,821.
+``sst2``: ``sst/trees_{train,dev,test}.txt.xz``, the Stanford Sentiment Treebank, its tokens put together as text is
+written (``does n't work .`` is ``doesn't work.``). Training rows are all phrases of the training trees that are not
+neutral; ``train-sentences.jsonl`` holds the whole sentences alone, and ``train-graded.jsonl`` all phrases, the neutral
+ones too, each with what its grade of the five says: ``{"negative": 0.25, "positive": 0.75}`` is somewhat positive.
+Neutral sentences are left out, as usual: 6,920 / 872 / 1,821.
 
 ``imdb``: ``imdb/{train,test}.jsonl.xz``, the Large Movie Review Dataset. It has no official dev part: a tenth of the
 training reviews, chosen by their hashes, is taken for one.
@@ -30,18 +32,20 @@ import json
 import lzma
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 from seqdemo.errors import DataError, SeqdemoError
 from seqdemo.files import write_atomic
 
-Row = tuple[str, str]
-"""Text and label."""
+Row = tuple[str, str | tuple[float, ...]]
+"""Text and label, or the shares of the labels ``NAMES``."""
 
 NAMES = ("negative", "positive")
-ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}", "``": '"', "''": '"'}
+ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
+TO_THE_RIGHT = {"(", "[", "{", "``", "`", "$", "#"}
+TO_THE_LEFT = {")", "]", "}", "''", "'", "n't", "%", *".,;:!?", "...", "'s", "'re", "'ve", "'ll", "'d", "'m"}
 TOKEN = re.compile(r"\(|\)|[^\s()]+")
 
 
@@ -71,14 +75,24 @@ def phrases(tree: str) -> Iterator[tuple[int, str]]:
             opened = False
         elif token == ")":
             phrase = words.pop()
-            yield labels.pop(), " ".join(phrase)
+            yield labels.pop(), written(phrase)
             if words:
                 words[-1] += phrase
         else:
             words[-1].append(ESCAPED.get(token, token).replace("\\/", "/").replace("\\*", "*"))
 
 
-def polar(rows: Iterator[tuple[int, str]]) -> list[Row]:
+def written(tokens: Iterable[str]) -> str:
+    """Tokens of the Penn Treebank as text: marks and endings stand where they belong."""
+    text, joins = "", True
+    for token in tokens:
+        text += "" if joins or token.lower() in TO_THE_LEFT else " "
+        joins = token in TO_THE_RIGHT
+        text += "'" if token == "`" else {"``": '"', "''": '"'}.get(token, token)
+    return text
+
+
+def polar(rows: Iterable[tuple[int, str]]) -> list[Row]:
     """Rows that are not neutral: 0 and 1 are negative, 3 and 4 positive."""
     return [(text, NAMES[label > 2]) for label, text in rows if label != 2]
 
@@ -87,8 +101,10 @@ def sst2(data: Path) -> dict[str, list[Row]]:
     """Phrases to train on, sentences to train on, to choose by and to test."""
     trees = {part: packed(data / "sst" / f"trees_{part}.txt.xz").split("\n") for part in ("train", "dev", "test")}
     parts = {part: polar(list(phrases(tree))[-1] for tree in lines if tree) for part, lines in trees.items()}
-    every = polar(phrase for tree in trees["train"] for phrase in phrases(tree))
-    return {"train": every, "train-sentences": parts["train"], "dev": parts["dev"], "test": parts["test"]}
+    every = [phrase for tree in trees["train"] for phrase in phrases(tree)]
+    graded: list[Row] = [(text, (1 - label / 4, label / 4)) for label, text in every]
+    training = {"train": polar(every), "train-sentences": parts["train"], "train-graded": graded}
+    return {**training, "dev": parts["dev"], "test": parts["test"]}
 
 
 def imdb(data: Path) -> dict[str, list[Row]]:
@@ -162,9 +178,12 @@ def write(folder: Path, parts: Mapping[str, Sequence[Row]], left_out: Mapping[st
     folder.mkdir(parents=True, exist_ok=True)
     report = {}
     for part, rows in parts.items():
-        lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
+        told = [
+            (text, label if isinstance(label, str) else dict(zip(NAMES, label, strict=True))) for text, label in rows
+        ]
+        lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in told]
         write_atomic(folder / f"{part}.jsonl", "".join(f"{line}\n" for line in lines))
-        labels = dict(sorted(Counter(label for _, label in rows).items()))
+        labels = dict(sorted(Counter(str(label) for _, label in told).items()))
         report[part] = {"rows": len(rows), "labels": labels, "left_out": dict(left_out.get(part, {}))}
         print(f"{folder.name:<14}{part:<17}{json.dumps(report[part])}")
     write_atomic(folder / "report.json", json.dumps(report, indent=2) + "\n")

@@ -117,6 +117,11 @@ def _reading(function: Any) -> Any:
 @click.option(
     "--preset", "preset_name", metavar="NAME", help=f"Settings to start from: {', '.join(PRESETS)}. Other flags win."
 )
+@click.option(
+    "--init-from",
+    metavar="CHECKPOINT",
+    help="Begin from a checkpoint: its tokenizers, and its weights where name and shape are the same.",
+)
 @click.option("--data", multiple=True, metavar="FILE...", help="Text, .jsonl, .csv or .tsv; also .xz and .gz.")
 @click.option(
     "--validation", multiple=True, metavar="FILE...", help="Files to validate on, rather than a share of the data."
@@ -137,6 +142,7 @@ def train(
     model: str | None,
     tokenizer: str | None,
     preset_name: str | None,
+    init_from: str | None,
     data: tuple[str, ...],
     validation: tuple[str, ...],
     out: str | None,
@@ -174,6 +180,7 @@ def train(
             tokenizer=tokenizer,
             validation=validation,
             preset=preset_name,
+            init_from=init_from,
             task_config=collect(schemas["task"], params, prefix="task"),
             model_config=collect(schemas["model"], params, prefix="model"),
             tokenizer_config=collect(schemas["tokenizer"], params, prefix="tokenizer"),

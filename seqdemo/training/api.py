@@ -34,6 +34,7 @@ from .progress import Terminal
 from .report import JsonLines, Listener, TensorBoard
 from .signals import Interrupt
 from .split import split
+from .start import Start
 
 __all__ = ["Trained", "evaluate", "train"]
 
@@ -71,6 +72,7 @@ def train(
     tokenizer: str | Mapping[str, str] | None = None,
     validation: Files = (),
     preset: str | None = None,
+    init_from: str | Path | None = None,
     task_config: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
     tokenizer_config: Mapping[str, Any] | None = None,
@@ -95,6 +97,7 @@ def train(
         out: folder of the run.
         validation: files to validate on; without them a share of ``data`` is held out.
         preset: name of settings to start from; everything given beside it wins.
+        init_from: checkpoint to begin from: its tokenizers, and its weights where name and shape are the same.
         task_config, model_config, tokenizer_config: config values.
         columns: what a column of the task is called in the files.
         join: put between the texts of a list.
@@ -122,11 +125,19 @@ def train(
         _over(base.model_config if model in (None, base.model) else {}, model_config or {}),
         {**(base.tokenizer_config if tokenizer in (None, base.tokenizer) else {}), **(tokenizer_config or {})},
     )
+    start = None
+    if init_from is not None:
+        if tokenizer or tokenizer_config:
+            raise ConfigError(
+                "A run that begins from a checkpoint takes its tokenizers: leave those of --tokenizer out."
+            )
+        start = Start.read(init_from)
+        plans = start.planned(plans)
     mapping = dict(columns or {})
     found = prepare.load_data(plans, _listed(data), _listed(validation), mapping, join, config.validation_fraction)
     team = Team(config)
-    place = Path(out).expanduser()
-    folder = RunFolder(place if place.name not in ("", "..") else place.resolve())
+    out = Path(out).expanduser()
+    folder = RunFolder(out if out.name not in ("", "..") else out.resolve())
     choices = {
         **plans.choices(),
         "training": config.model_dump(mode="json"),
@@ -134,16 +145,22 @@ def train(
         "precision": team.precision,
         "processes": team.world,
     }
+    if start is not None:
+        choices["init_from"] = start.fingerprint
     said = command or _command()
     fresh = False
     try:
         fresh = _enter(folder, choices, team, overwrite)
-        parts = prepare.build(plans, found, folder.staging if fresh else folder.tokenizers, team, config.seed)
+        place = folder.staging if fresh else folder.tokenizers
+        own = None if start is None else start.parts.head.tokenizers
+        parts = prepare.build(plans, found, place, team, config.seed, own)
+        note = "" if start is None else start.fill(parts.head)
+        notes = "\n\n".join(part for part in (note, notes) if part)
         trainer = _trainer(
             parts, config, team, found, folder, said, dict(about or {}), notes, time.monotonic() - entered
         )
         if team.main:
-            trainer.listen(_listeners(folder, config, progress, parts), listeners)
+            trainer.listen(_listeners(folder, config, progress, parts, note), listeners)
             if fresh:
                 folder.begin({"status": "running", "choices": choices, "command": said, "made_by": installed_version()})
         team.wait()
@@ -258,13 +275,13 @@ def _trainer(
     return trainer
 
 
-def _listeners(folder: RunFolder, config: TrainingConfig, progress: bool, parts: Parts) -> list[Listener]:
+def _listeners(folder: RunFolder, config: TrainingConfig, progress: bool, parts: Parts, note: str) -> list[Listener]:
     found: list[Listener] = [JsonLines(folder)]
     if config.tensorboard:
         found.append(TensorBoard(folder.training / "tensorboard"))
     if progress:
         metric = (config.best or parts.head.config.best).partition(":")[2]
-        found.append(Terminal(perplexity=isinstance(parts.head, TokenHead), metric=metric))
+        found.append(Terminal(perplexity=isinstance(parts.head, TokenHead), metric=metric, note=note))
     return found
 
 

@@ -128,30 +128,40 @@ def load_data(
     return Data(train, held, tuple(one.source for one in tables), tuple(one.source for one in others))
 
 
-def build(plans: Plans, data: Data, tokenizers: Path, team: Team, seed: int) -> Parts:
+def build(
+    plans: Plans, data: Data, tokenizers: Path, team: Team, seed: int, given: Mapping[str, Tokenizer] | None = None
+) -> Parts:
     """Tokenizers from the training rows, or as they lie in ``tokenizers``, and a head with fresh weights.
 
     A tokenizer that cannot express the held-out rows (characters, one of which occurs nowhere else) learns its
     vocabulary from these too, as character models are commonly compared; the weights never see them.
 
     The main process trains tokenizers and writes them; the others read them.
+
+    Args:
+        given: tokenizers by role that are not to be trained.
     """
     made: dict[str, tuple[Spec, Tokenizer]] = {}
     for role, chosen in plans.tokenizers.items():
         place = tokenizers / role
         if team.main and not place.is_dir():
-            trained, tokenizer = train_tokenizer(chosen, _texts(data.train, role, plans.config))
-            if not _expresses(tokenizer, _texts(data.held, role, plans.config)):
-                trained, tokenizer = train_tokenizer(chosen, _texts([*data.train, *data.held], role, plans.config))
+            tokenizer = (given or {}).get(role) or _trained(chosen, data, role, plans.config)
             with write_folder(place) as work:
                 tokenizer.save(work)
-                (work / ".config.json").write_text(trained.config.model_dump_json(), "utf-8")
+                (work / ".config.json").write_text(tokenizer.config.model_dump_json(), "utf-8")
         team.wait()
         made[role] = _load_tokenizer(chosen, place)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         task = replace(plans.task, config=plans.config.completed(data.train))
         return assemble(task, plans.models, made)
+
+
+def _trained(chosen: Spec, data: Data, role: str, config: TaskConfig) -> Tokenizer:
+    _, tokenizer = train_tokenizer(chosen, _texts(data.train, role, config))
+    if not _expresses(tokenizer, _texts(data.held, role, config)):
+        _, tokenizer = train_tokenizer(chosen, _texts([*data.train, *data.held], role, config))
+    return tokenizer
 
 
 def _expresses(tokenizer: Tokenizer, texts: Iterable[str]) -> bool:

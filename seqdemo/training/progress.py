@@ -26,11 +26,14 @@ class Terminal(Listener):
     Args:
         perplexity: whether ``exp(loss)`` means something for the task; its predictions are tokens then, else rows.
         metric: name of the metric that the checkpoint is chosen by.
+        note: said at the beginning.
     """
 
-    def __init__(self, perplexity: bool = True, console: Console | None = None, metric: str = "loss") -> None:
+    def __init__(
+        self, perplexity: bool = True, console: Console | None = None, metric: str = "loss", note: str = ""
+    ) -> None:
         self._console = console or Console(stderr=True)
-        self._perplexity, self._metric = perplexity, metric
+        self._perplexity, self._metric, self._note = perplexity, metric, note
         self._bar = Progress(
             TextColumn("{task.fields[phase]}"),
             BarColumn(bar_width=24),
@@ -53,6 +56,8 @@ class Terminal(Listener):
             f"{facts['parameters']:,} parameters on {facts['device']} in {facts['precision']}, "
             f"{facts['steps_per_epoch']:,} steps an epoch{resumed}"
         )
+        if self._note:
+            self._console.print(Text(self._note))
         self._bar.start()
 
     def phase(self, name: Literal["train", "validation"]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +48,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
 
 
-def rows(path: Path) -> list[tuple[str, str]]:
+def rows(path: Path) -> list[tuple[str, Any]]:
     return [(row["text"], row["label"]) for row in map(json.loads, path.read_text("utf-8").strip("\n").split("\n"))]
 
 
@@ -63,7 +65,11 @@ def test_every_set_in_one_form(data: Path, tmp_path: Path) -> None:
     ]
     assert rows(out / "sst2" / "train-sentences.jsonl") == [("A lovely / film", "positive")]
     assert rows(out / "sst2" / "dev.jsonl") == [("Not good", "negative")]
-    assert rows(out / "sst2" / "test.jsonl") == [('" Dull', "negative")]
+    assert rows(out / "sst2" / "test.jsonl") == [('"Dull', "negative")]
+    graded = rows(out / "sst2" / "train-graded.jsonl")
+    assert ("lovely / film", {"negative": 0.0, "positive": 1.0}) in graded
+    assert ("So so", {"negative": 0.5, "positive": 0.5}) in graded
+    assert len(graded) == 10
     reviews = [rows(out / "imdb" / f"{part}.jsonl") for part in ("train", "dev")]
     assert sorted(reviews[0] + reviews[1]) == sorted(
         (f"train {n}\nline\u0085end", ("negative", "positive")[n % 2]) for n in range(30)
@@ -89,3 +95,14 @@ def test_choices(data: Path, tmp_path: Path) -> None:
     assert lacking.returncode == 2
     assert "trees_dev.txt.xz" in lacking.stderr
     assert "Traceback" not in lacking.stderr
+
+
+def test_tokens_as_text(tmp_path: Path) -> None:
+    """Marks, endings and quotes of a tree stand where they are written."""
+    tokens = "`` It does n't -LRB- quite -RRB- work , '' he 's said ... the 1\\/2 $ 5 dogs ' ` bark ' ."
+    tree = "(3 " + re.sub("[^ ]+", r"(2 \g<0>)", tokens) + ")\n"
+    for part in ("train", "dev", "test"):
+        pack(tmp_path / "sst" / f"trees_{part}.txt.xz", tree)
+    assert run(tmp_path, tmp_path / "out", "--sets", "sst2").returncode == 0
+    ((text, _),) = rows(tmp_path / "out" / "sst2" / "dev.jsonl")
+    assert text == "\"It doesn't (quite) work,\" he's said... the 1/2 $5 dogs' `bark'."

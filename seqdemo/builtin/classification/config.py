@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seqdemo.plugin import Column, Options, TaskConfig
+from seqdemo.plugin import Classification, Column, Options, Result, TaskConfig
 
-from .labels import MOST, balanced, label_text, learned
+from .labels import MOST, balanced, label_shares, learned
 
 __all__ = ["ClassificationConfig", "ClassificationOptions"]
 
@@ -23,7 +23,8 @@ class ClassificationOptions(Options):
         Literal["none", "running", "gradients", "all"],
         Field(
             description="running is the prediction after each token, gradients what each token contributed to the "
-            "result (integrated gradients, Sundararajan et al. 2017)."
+            "result (integrated gradients, Sundararajan et al. 2017).",
+            json_schema_extra={"page": "all"},
         ),
     ] = "none"
 
@@ -36,6 +37,7 @@ class ClassificationConfig(TaskConfig):
     columns: ClassVar[tuple[Column, ...]] = (Column("text"), Column("label", kind="label", role="target"))
     batching: ClassVar[Literal["streams", "examples"]] = "examples"
     options: ClassVar[type[Options]] = ClassificationOptions
+    result: ClassVar[type[Result]] = Classification
     best: ClassVar[str] = "highest:accuracy"
     default_tokenizer: ClassVar[str] = "words"
 
@@ -105,7 +107,7 @@ class ClassificationConfig(TaskConfig):
         """
         if self.labels and (self.class_weights or not self.balance):
             return self
-        found = [label_text(row.get("label")) for row in rows]
-        labels = self.labels or learned(found)
+        found = [label_shares(row.get("label")) for row in rows]
+        labels = self.labels or learned(label for shares in found for label in shares)
         weights = balanced(found, labels) if self.balance and not self.class_weights else self.class_weights
         return type(self).model_validate({**self.model_dump(), "labels": labels, "class_weights": weights})

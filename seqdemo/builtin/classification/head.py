@@ -28,7 +28,7 @@ from seqdemo.plugin import state as verbs
 
 from . import explain
 from .config import ClassificationConfig, ClassificationOptions
-from .labels import label_text
+from .labels import label_shares
 from .metrics import ClassificationMetrics, ClassifiedLoss
 from .pooling import POOL, make_pooling, wide
 
@@ -44,8 +44,8 @@ _TOGETHER = 32
 
 T = TypeVar("T")
 
-Item = tuple[list[int], int]
-"""A text's token ids and the place of its label."""
+Item = tuple[list[int], int | tuple[float, ...]]
+"""A text's token ids, and the place of its label or how likely each of the head's labels is."""
 
 
 class ClassificationHead(TaskHead):
@@ -81,19 +81,21 @@ class ClassificationHead(TaskHead):
     # --- data ---------------------------------------------------------------------------------------------------
 
     def encode(self, row: Mapping[str, Any]) -> Item:
-        """Token ids of the row's ``text`` and the place of its ``label``.
+        """Token ids of the row's ``text`` and its ``label``, which may be a mapping: how likely each of several is.
 
         Raises:
             DataError: either is missing, or the label is none of this head's.
         """
-        label = label_text(row.get("label"))
-        if label not in self._places:
+        shares = label_shares(row.get("label"))
+        if unknown := [label for label in shares if label not in self._places]:
             shown = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
             raise DataError(
-                f"The label {label!r} is not one that this head tells apart; they are: {shown}. Correct the row, or "
-                "train on data that holds the label."
+                f"The label {unknown[0]!r} is not one that this head tells apart; they are: {shown}. Correct the row, "
+                "or train on data that holds the label."
             )
-        return self._ids(row), self._places[label]
+        if len(shares) == 1:
+            return self._ids(row), self._places[next(iter(shares))]
+        return self._ids(row), tuple(shares.get(label, 0.0) for label in self.labels)
 
     def _ids(self, row: Mapping[str, Any]) -> list[int]:
         text = row.get("text")
@@ -105,9 +107,18 @@ class ClassificationHead(TaskHead):
         return len(item[0]) if self.config.longest is None else min(len(item[0]), self.config.longest)
 
     def collate(self, items: Sequence[Item]) -> Batch:
-        """``ids`` ``(B, T)``, ``lengths`` ``(B,)`` and ``labels`` ``(B,)``; ``T`` is at least 1."""
+        """``ids`` ``(B, T)``, ``lengths`` ``(B,)``, ``labels`` ``(B,)`` and ``shares`` ``(B, C)``; ``T`` is at least 1.
+
+        Where a row says how likely several labels are, the likeliest is its label.
+        """
         batch = _padded([self._cut(ids) for ids, _ in items])
-        return {**batch, "labels": torch.tensor([label for _, label in items])}
+        shares = torch.zeros(len(items), len(self.labels))
+        for row, (_, label) in zip(shares, items, strict=True):
+            if isinstance(label, int):
+                row[label] = 1.0
+            else:
+                row.copy_(torch.tensor(label))
+        return {**batch, "labels": shares.argmax(1), "shares": shares}
 
     def _cut(self, ids: list[int]) -> list[int]:
         """While training, the two ends of a text that is too long."""
@@ -154,14 +165,15 @@ class ClassificationHead(TaskHead):
     # --- training -----------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, state: State | None = None) -> ClassifiedLoss:
-        """Cross-entropy of the labels in nats. Smoothing and class weights count while training only."""
-        ids, lengths, labels = batch["ids"], batch["lengths"], batch["labels"]
+        """Cross-entropy of the labels' shares in nats. Smoothing and class weights count while training only."""
+        ids, lengths = batch["ids"], batch["lengths"]
         logits = self.logits(self.read(self.vectors(ids), self.initial_state(len(ids)), lengths))
         weights, smoothing = None, 0.0
         if self.training:
             weights, smoothing = cast("Tensor | None", self._class_weights), self.config.label_smoothing
             weights = None if weights is None else weights.to(logits.dtype)
-        total = F.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=smoothing)
+        shares = batch["shares"].to(logits.dtype)
+        total = F.cross_entropy(logits, shares, weights, reduction="sum", label_smoothing=smoothing)
         return ClassifiedLoss(total, torch.full((), len(ids), device=total.device), None, logits.detach())
 
     def metrics(self) -> ClassificationMetrics:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seqdemo.errors import DataError
 
-__all__ = ["MOST", "balanced", "label_text", "learned"]
+__all__ = ["MOST", "Shares", "balanced", "label_shares", "label_text", "learned"]
+
+Shares = Mapping[str, float]
+"""How likely each label is; they add up to 1."""
 
 MOST = 1000
 """Classes a head may have."""
@@ -27,6 +30,21 @@ def label_text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"A label is a word or a whole number; this row has {value!r} as its label.")
     return value.strip()
+
+
+def label_shares(value: Any) -> Shares:
+    """A label, or a mapping that says how likely each of several is, as ``{"no": 0.25, "yes": 0.75}``.
+
+    Raises:
+        DataError: it is neither, or what a mapping says is no distribution.
+    """
+    if not isinstance(value, Mapping):
+        return {label_text(value): 1.0}
+    found = {label_text(label): share for label, share in value.items()}
+    usable = all(isinstance(share, int | float) and share >= 0 for share in found.values())
+    if not usable or not math.isclose(sum(found.values()), 1.0, abs_tol=1e-3):
+        raise DataError(f"The shares of labels must be numbers that add up to 1; this row has {dict(value)!r}.")
+    return {label: share / sum(found.values()) for label, share in found.items()}
 
 
 def learned(labels: Iterable[str]) -> tuple[str, ...]:
@@ -49,13 +67,16 @@ def learned(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def balanced(labels: Iterable[str], names: Sequence[str]) -> tuple[float, ...]:
+def balanced(labels: Iterable[Shares], names: Sequence[str]) -> tuple[float, ...]:
     """``N / (C n_c)`` for each of ``C`` classes of which ``n_c`` rows of ``N`` are: their mean over the rows is 1.
 
     Raises:
         DataError: a class without rows.
     """
-    counted = Counter(labels)
+    counted: dict[str, float] = dict.fromkeys(names, 0.0)
+    for shares in labels:
+        for label, share in shares.items():
+            counted[label] = counted.get(label, 0.0) + share
     if missing := [name for name in names if not counted[name]]:
         raise DataError(
             f"The training data holds no row with the label {missing[0]!r}, so the classes cannot be balanced."

@@ -63,6 +63,13 @@ class WordsConfig(TextConfig):
     vocab_size: Annotated[
         int, Field(ge=8, le=LARGEST, description="At most this many tokens; the rarest words are left out.")
     ] = 20_000
+    keep_spaces: Annotated[
+        bool,
+        Field(
+            description="Keep white space as it stands. Without it every word and mark has one space before it and so "
+            "is the same token wherever it stands: enough for a classifier."
+        ),
+    ] = True
 
 
 class SentencePieceConfig(TokenizerConfig):

@@ -13,7 +13,7 @@ from .config import WordsConfig
 from .table import TableTokenizer
 from .vocabulary import count, prepare, read_vocabulary, special_ids, write_vocabulary
 
-__all__ = ["Words", "split_words"]
+__all__ = ["Words", "evenly_spaced", "split_words"]
 
 _ALONE = (  # Han, kana, Thai, Lao, Burmese, Khmer: scripts written without spaces between words
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3038-\u303b\u3040-\u30ff"
@@ -33,6 +33,8 @@ _UNIT = re.compile(
     rf"| ?{_WORD}(?:['’]{_WORD})*"
     r"|\s"
 )
+_TIGHT = re.compile(f"[{_ALONE}\u3001-\u303f\ufe10-\ufe1f\ufe30-\ufe4f\uff01-\uff65]")
+"""What no space is put before: scripts written without spaces, and their marks."""
 
 
 def split_words(text: str) -> list[str]:
@@ -44,17 +46,24 @@ def split_words(text: str) -> list[str]:
     return _UNIT.findall(text)
 
 
+def evenly_spaced(text: str) -> list[str]:
+    """The units of a text without its white space; words and marks have one space before them in any case."""
+    bare = [unit.removeprefix(" ") for unit in split_words(text) if not unit.isspace()]
+    return [unit if _TIGHT.match(unit) else f" {unit}" for unit in bare]
+
+
 class Words(TableTokenizer):
     """Special tokens first (``unk`` is 0), then the units of :func:`split_words`, the commonest first.
 
     What is lost: a unit outside the vocabulary becomes ``<unk>``, which decodes to nothing, its space included; what
-    the config prepares away; and a known word that was seen only with a space before it gets one.
+    the config prepares away, white space among it; and a known word that was seen only with a space before it gets one.
     """
 
     config: WordsConfig
 
     def __init__(self, config: WordsConfig, units: Iterable[str]) -> None:
         self.config = config
+        self._split = split_words if config.keep_spaces else evenly_spaced
         self._special = special_ids(config, unknown=True)
         self._units = list(units)
         first = len(self._special)
@@ -63,16 +72,16 @@ class Words(TableTokenizer):
 
     @classmethod
     def train(cls, texts: Iterable[str], config: WordsConfig) -> Self:
-        """Take the commonest units of the texts, and the space and the new line in any case.
+        """Take the commonest units of the texts, and the space and the new line where white space is kept.
 
         Raises:
             DataError: there are none that occur ``min_count`` times.
         """
-        counted = count(texts, config, split_words, "words")
+        counted = count(texts, config, split_words if config.keep_spaces else evenly_spaced, "words")
         kept = [unit for unit, times in counted.items() if times >= config.min_count]
         if not any(unit.strip() for unit in kept):
             raise DataError(f"No word occurs {config.min_count} times (min_count). Give more text, or lower min_count.")
-        always = [" "] if config.letters_only else ["\n", " "]
+        always = [] if not config.keep_spaces else [" "] if config.letters_only else ["\n", " "]
         ranked = sorted(set(kept).difference(always), key=lambda unit: (-counted[unit], unit))
         room = config.vocab_size - len(special_ids(config, unknown=True)) - len(always)
         return cls(config, [*always, *ranked[:room]])
@@ -93,7 +102,7 @@ class Words(TableTokenizer):
         self.check_text(text)
         ids: list[int] = []
         known = self._ids.get
-        for unit in split_words(prepare(text, self.config)):
+        for unit in self._split(prepare(text, self.config)):
             found = known(unit)
             if found is None:
                 ids.extend(self._near(unit))

@@ -186,6 +186,22 @@ def test_unknown_characters(make_head: Make) -> None:
         make_head(tokenizer="char").predict([{"text": "我爱你"}], PLAIN)
 
 
+def test_shares_of_labels(make_head: Make, texts: list[str]) -> None:
+    """A row may say how likely each label is: cross-entropy is against that, and the likeliest counts as its label."""
+    head = make_head()
+    rows: list[Any] = [{"good": 0.75, "bad": 0.25}, "odd", {"odd": 1}, {"bad": 0.2, "odd": 0.5, "good": 0.3}, "bad"]
+    batch = head.collate([head.encode({"text": t, "label": row}) for t, row in zip(texts, rows, strict=True)])
+    assert batch["labels"].tolist() == [1, 2, 2, 2, 0]
+    logprobs = torch.stack([torch.log_softmax(by_hand(head, text), 0) for text in texts])
+    wanted = torch.tensor([[0.25, 0.75, 0], [0, 0, 1], [0, 0, 1], [0.2, 0.3, 0.5], [1, 0, 0]], dtype=torch.float64)
+    torch.testing.assert_close(head.loss(batch).sum, -(wanted * logprobs).sum(), rtol=1e-6, atol=1e-6)
+    for bad in ({}, {"good": 0.5}, {"good": 1.5, "bad": -0.5}, {"good": "1"}):
+        with pytest.raises(DataError, match="must be numbers that add up to 1"):
+            head.encode({"text": "dull", "label": bad})
+    with pytest.raises(DataError, match="'fine' is not one that this head tells apart"):
+        head.encode({"text": "dull", "label": {"good": 0.5, "fine": 0.5}})
+
+
 def test_labels_come_from_the_training_rows() -> None:
     """Different labels, numbers by size and words by the alphabet; given ones stay; balanced weights average to 1."""
     config = ClassificationConfig()
@@ -197,6 +213,8 @@ def test_labels_come_from_the_training_rows() -> None:
     weights = ClassificationConfig(balance=True).completed(rows).class_weights
     assert weights == pytest.approx((10 / 18, 10 / 9, 10 / 3))
     assert (6 * weights[0] + 3 * weights[1] + weights[2]) / 10 == pytest.approx(1)
+    graded = [{"label": {"a": 0.6, "b": 0.3, "c": 0.1}}] * 10
+    assert ClassificationConfig(balance=True).completed(graded).class_weights == pytest.approx(weights)
     assert ClassificationConfig(balance=True, labels=("c", "b", "a")).completed(rows).class_weights == weights[::-1]
 
 

@@ -56,6 +56,16 @@ def test_units(text: str, units: list[str]) -> None:
     assert split_words(text) == units
 
 
+def test_the_same_wherever_it_stands() -> None:
+    """Without spaces kept, a word is one token at the start, after a bracket and after a space; decoding is spaced."""
+    words = make("Good (good)  fun.\n很好。Good", lowercase=True, keep_spaces=False)
+    assert words.encode("good") == words.encode(" good") == words.encode("\n\ngood ")
+    assert words.encode("(good)") == words.encode(" ( good )")
+    assert words.decode(words.encode("Good,\nfun.")) == " good fun ."
+    assert words.decode(words.encode("很 好。")) == "很好。"
+    assert words.vocab_size == 1 + len({"good", "(", ")", "fun", ".", "很", "好", "。"})
+
+
 @given(st.text(min_size=1).filter(lambda text: bool(text.strip())))
 @settings(deadline=None, max_examples=200)
 def test_own_text_survives(text: str) -> None:
