@@ -30,6 +30,7 @@ _COMMANDS = {
     "models": ("seqdemo.cli.listing:models", "List recurrent models."),
     "tokenizers": ("seqdemo.cli.listing:tokenizers", "List tokenizers."),
     "tasks": ("seqdemo.cli.listing:tasks", "List tasks."),
+    "passwords": ("seqdemo.cli.passwords:passwords", "Say who may log in to the page."),
     "plugins": ("seqdemo.cli.plugins:plugins", "List plugins and what went wrong; write a new one; check one."),
 }
 
@@ -107,6 +108,12 @@ class LazyGroup(click.Group):
     type=click.IntRange(1, 65535),
     help="Port the page listens on.  [default: GRADIO_SERVER_PORT, or the first free one from 7860]",
 )
+@click.option(
+    "--auth",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Let nobody use the page without a login from this file. `seqdemo passwords add` makes it.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open the page in a browser.")
 @click.pass_context
 def main(
@@ -115,6 +122,7 @@ def main(
     checkpoints: tuple[str, ...],
     host: str | None,
     port: int | None,
+    auth: str | None,
     no_browser: bool,
 ) -> None:
     """Train recurrent sequence models, talk with them, and look inside.
@@ -130,12 +138,14 @@ def main(
 
         pretrained.configure(checkpoints)
     if ctx.invoked_subcommand is None:
-        _open_page(host, port, not no_browser)
-    elif host is not None or port is not None or no_browser:
-        raise click.UsageError("--host, --port and --no-browser are for the page, which opens without a command.", ctx)
+        _open_page(host, port, not no_browser, auth)
+    elif host is not None or port is not None or auth is not None or no_browser:
+        raise click.UsageError(
+            "--host, --port, --auth and --no-browser are for the page, which opens without a command.", ctx
+        )
 
 
-def _open_page(host: str | None, port: int | None, open_browser: bool) -> None:
+def _open_page(host: str | None, port: int | None, open_browser: bool, auth: str | None) -> None:
     named = os.environ.get("GRADIO_SERVER_PORT", "")
     if port is None and named:
         if not (named.isdecimal() and 1 <= int(named) <= 65535):
@@ -143,4 +153,4 @@ def _open_page(host: str | None, port: int | None, open_browser: bool) -> None:
         port = int(named)
     from seqdemo.ui import launch
 
-    launch(host or os.environ.get("GRADIO_SERVER_NAME") or None, port, open_browser)
+    launch(host or os.environ.get("GRADIO_SERVER_NAME") or None, port, open_browser, auth=auth)

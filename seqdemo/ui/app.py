@@ -13,8 +13,11 @@ from starlette.middleware import Middleware
 
 from seqdemo.errors import ConfigError, SeqdemoError
 from seqdemo.files import home
+from seqdemo.passwords import Passwords
 
+from .answers import AnswerTab
 from .chat import ChatTab
+from .kinds import kinds
 from .language import Languages, i18n, label, switch
 from .loader import Loader
 from .markup import element
@@ -25,21 +28,26 @@ from .visitors import Cookies, Visitors, secret
 
 __all__ = ["build", "launch", "serve"]
 
+_FILES = (3600, 24 * 3600)
+"""Seconds between two looks at uploads and downloads, and the age at which they are deleted; all are at the end."""
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+_OPEN = (
+    "Whoever reaches this address can talk with its models. Adding, loading and unloading them, scanning for plugins "
+    "and tracebacks are off: they need logins (seqdemo passwords add NAME --admin, then --auth FILE)."
+)
 
 
-def build(source: Source | None = None, *, tracebacks: bool = True, visitors: Visitors | None = None) -> gr.Blocks:
+def build(source: Source | None = None, *, visitors: Visitors | None = None) -> gr.Blocks:
     """The page's blocks, not served yet. Imports no torch.
 
     Args:
         source: where checkpoints, plugins and conversations come from; the installed seqdemo when None.
-        tracebacks: show those of failed plugins.
         visitors: tells them apart; by the key kept at home when None.
     """
     chosen = source if source is not None else Sdk()
     known = visitors if visitors is not None else Visitors(secret(home()))
     loader = Loader(chosen)
-    demo = gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True)
+    demo = gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True, delete_cache=_FILES)
     with demo:
         gr.HTML(
             element("header", element("h1", "seqdemo"), class_="sd-brand"),
@@ -51,23 +59,32 @@ def build(source: Source | None = None, *, tracebacks: bool = True, visitors: Vi
         with gr.Tabs(elem_id="sd-tabs"):
             with gr.Tab(label("page.chat"), id="chat", elem_id="sd-tab-chat"):
                 ChatTab(demo, chosen, known, loader)
+            for kind in kinds(chosen.tasks().values()):
+                AnswerTab(demo, chosen, known, loader, kind)
             with gr.Tab(label("page.plugins"), id="plugins", elem_id="sd-tab-plugins"):
-                plugins_tab(demo, chosen, tracebacks)
+                plugins_tab(demo, chosen, known)
     demo.queue(api_open=False, max_size=256)
     return demo
 
 
 def serve(
-    host: str | None = None, port: int | None = None, open_browser: bool = False, source: Source | None = None
+    host: str | None = None,
+    port: int | None = None,
+    open_browser: bool = False,
+    source: Source | None = None,
+    auth: str | Path | None = None,
 ) -> gr.Blocks:
     """Serve the page from a background thread; ``close()`` of the blocks ends it.
 
     Args:
         host: address to listen at; ``GRADIO_SERVER_NAME``, or this machine only, when None.
         port: ``GRADIO_SERVER_PORT``, or the first free one from 7860, when None.
+        open_browser: show it in the browser.
+        source: where checkpoints, plugins and conversations come from; the installed seqdemo when None.
+        auth: a file of passwords, without which nobody uses the page.
 
     Raises:
-        ConfigError: the address or the port cannot be used.
+        ConfigError: the address, the port or the passwords cannot be used.
         StoreError: the key that cookies are signed with cannot be read or made.
     """
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
@@ -77,8 +94,12 @@ def serve(
         port = int(named)
     if port is not None and not 0 < port < 65_536:
         raise ConfigError(f"Port {port} does not exist. Choose one from 1 to 65535.")
-    visitors = Visitors(secret(home()))
-    demo = build(source, tracebacks=host in _LOCAL, visitors=visitors)
+    passwords = Passwords(auth) if auth is not None else None
+    check: Any = passwords.check if passwords is not None else None  # gradio awaits it; its annotation does not say so
+    if passwords is not None and not passwords.logins():
+        raise ConfigError(f"{auth} names nobody. Let somebody in: seqdemo passwords add NAME --file {auth}.")
+    visitors = Visitors(secret(home()), passwords, local=host in _LOCAL)
+    demo = build(source, visitors=visitors)
     try:
         demo.launch(
             server_name=host,
@@ -94,6 +115,7 @@ def serve(
             run_history=False,
             footer_links=[],
             show_error=False,
+            auth=check,
             theme=theme(),
             css=styles(),
             app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors), Middleware(Languages)]},
@@ -120,6 +142,7 @@ def launch(
     open_browser: bool = True,
     plugins: Sequence[str | Path] = (),
     *,
+    auth: str | Path | None = None,
     say: Any = print,
 ) -> None:
     """Open the page, and stay until Ctrl-C.
@@ -128,17 +151,20 @@ def launch(
         host, port: as for :func:`serve`.
         open_browser: show it in the browser.
         plugins: folders of plugins to load, beside those named already.
+        auth: as for :func:`serve`.
         say: is given the line that tells where the page is.
 
     Raises:
-        ConfigError: the address or the port cannot be used.
+        ConfigError: the address, the port or the passwords cannot be used.
     """
     if plugins:
         from seqdemo.manager import configure
 
         configure(plugins)
-    demo = serve(host, port, open_browser)
+    demo = serve(host, port, open_browser, auth=auth)
     say(f"seqdemo is at {demo.local_url} - Ctrl-C ends it.")
+    if auth is None and demo.server_name not in _LOCAL:
+        say(_OPEN)
     try:
         while demo.is_running:
             time.sleep(0.2)

@@ -113,9 +113,7 @@ class Loader:
             if held is None:
                 return False
             if _busy(held):
-                raise BusyError(
-                    f"{name!r} is in use: a reply or a job runs on it. Stop that first, or wait for its end."
-                )
+                raise PageError("models.in_use", name=name)
             del self._held[name]
         del held
         for leave in self.leaving:

@@ -186,7 +186,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """How the page was asked to open."""
     calls: list[Any] = []
     page = types.ModuleType("seqdemo.ui")
-    page.launch = lambda host, port, open_browser: calls.append((host, port, open_browser))  # type: ignore[attr-defined]
+    page.launch = lambda *given, auth: calls.append((*given, auth))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "seqdemo.ui", page)
     return calls
 
@@ -194,11 +194,12 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.mark.parametrize(
     ("arguments", "variables", "asked"),
     [
-        ([], {}, (None, None, True)),
-        (["--no-browser", "--host", "0.0.0.0", "--port", "8000"], {}, ("0.0.0.0", 8000, False)),
-        ([], {"GRADIO_SERVER_PORT": "9000", "GRADIO_SERVER_NAME": "::"}, ("::", 9000, True)),
-        (["--port", "8000"], {"GRADIO_SERVER_PORT": "9000"}, (None, 8000, True)),
-        (["--port", "8000"], {"GRADIO_SERVER_PORT": "rubbish"}, (None, 8000, True)),
+        ([], {}, (None, None, True, None)),
+        (["--no-browser", "--host", "0.0.0.0", "--port", "8000"], {}, ("0.0.0.0", 8000, False, None)),
+        (["--auth", __file__], {}, (None, None, True, __file__)),
+        ([], {"GRADIO_SERVER_PORT": "9000", "GRADIO_SERVER_NAME": "::"}, ("::", 9000, True, None)),
+        (["--port", "8000"], {"GRADIO_SERVER_PORT": "9000"}, (None, 8000, True, None)),
+        (["--port", "8000"], {"GRADIO_SERVER_PORT": "rubbish"}, (None, 8000, True, None)),
     ],
 )
 def test_page(

@@ -142,7 +142,7 @@ def test_failed_plugins_come_first_with_their_tracebacks(source: Any) -> None:
     assert page.text.index("broken") < page.text.index("builtin")
     assert "<b>ModuleNotFoundError</b>" in page.text
     assert "2 plugins, 1 failed." in page.text
-    assert "Traceback" not in read(plugins_view(plugins, tracebacks=False)).text
+    assert "Traceback" not in read(plugins_view(plugins, inside=False)).text
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (16_384, "16.4 kB"), (3_000_000, "3.0 MB")])
