@@ -11,7 +11,7 @@ from typing import Any, cast, overload
 import torch
 
 from . import checkpoint
-from .decoding import Request, Session, Stepping, Stream, check_precision, engine, search, stepping
+from .decoding import Notebook, Request, Session, Stepping, Stream, check_precision, engine, search, stepping
 from .devices import resolve_device, resolve_dtype
 from .errors import BusyError, ConfigError, DataError
 from .manifest import Manifest
@@ -186,6 +186,10 @@ class Pipeline:
     def session(self, **defaults: Any) -> Session:
         """A conversation; ``defaults`` are options for every reply in it."""
         return Session(self._token_head(), self.options(defaults), self.fingerprint, self._device)
+
+    def notebook(self, **defaults: Any) -> Notebook:
+        """Goes on writing any text; ``defaults`` are options for every passage."""
+        return Notebook(self._token_head(), self.options(defaults), self._device)
 
     def load_session(self, path: str | Path, *, rebuild: bool = False) -> Session:
         """A conversation that was saved.

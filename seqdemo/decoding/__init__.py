@@ -6,6 +6,8 @@ from .beam import search
 from .cache import SnapshotCache
 from .engine import Engine, engine
 from .generation import CHUNK, Request, chunk_size
+from .notebook import Notebook
+from .passage import Passage
 from .prepare import PRECISIONS, Stepping, check_precision, open_stepper, stepping
 from .random import fresh_seed, uniform
 from .reply import Reply
@@ -27,6 +29,8 @@ __all__ = [
     "GenericStepper",
     "Message",
     "Node",
+    "Notebook",
+    "Passage",
     "Point",
     "Reply",
     "Request",
