@@ -125,16 +125,25 @@ class Library:
         Raises:
             SessionError: the file is missing, damaged, or was made with other weights.
         """
-        head = self._head(pipe)
-        read = Session.load(path, head, pipe.fingerprint, pipe.device, rebuild=rebuild)
-        nodes = [to_store(node) for _, node in sorted(read.tree.nodes.items())]
+        read = Session.load(path, self._head(pipe), pipe.fingerprint, pipe.device, rebuild=rebuild)
+        return self.keep(pipe, read, title)
+
+    def keep(self, pipe: Pipeline, session: Session, title: str = "") -> Session:
+        """A conversation with everything that was said in a session, states included; that session stays as it is.
+
+        Args:
+            pipe: that of the session.
+            title: its first message when empty.
+        """
+        here = session.here
+        nodes = [to_store(node) for _, node in sorted(session.tree.nodes.items())]
         first = next((node.text for node in nodes if node.role == "user"), "")
-        saved = read.defaults.model_dump(mode="json")
+        saved = session.defaults.model_dump(mode="json")
         with self.conversations.database.write():
             new = self.conversations.create(self.visitor, pipe.name, pipe.fingerprint, saved, title or first)
-            self.conversations.fill(self.visitor, new, nodes, read.here)
+            self.conversations.fill(self.visitor, new, nodes, here)
         made = self.open(pipe, new)
-        for place, kept in read.cache.items():
+        for place, kept in session.cache.items():
             made.cache.put(place, kept)
         return made
 

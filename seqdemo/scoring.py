@@ -12,6 +12,7 @@ import torch
 from .decoding import engine
 from .errors import TokenizerError
 from .plugin import State, TokenHead
+from .plugin import state as verbs
 
 __all__ = ["Score", "score"]
 
@@ -55,11 +56,14 @@ class Score:
         return -sum(self.logprobs) / math.log(2) / max(len(self.text.encode()), 1)
 
 
-def score(head: TokenHead, text: str, device: torch.device, given: Mapping[str, Any]) -> Score:
+def score(
+    head: TokenHead, text: str, device: torch.device, given: Mapping[str, Any], after: State | None = None
+) -> Score:
     """How probable the head finds each token of a text, read after the token that starts one.
 
     Args:
         given: by column, the input that the text is an answer to.
+        after: a state of one row to read the text in, as a session has it where it stands, instead of a fresh one.
 
     Raises:
         TokenizerError: the text is empty or cannot be expressed in the head's vocabulary.
@@ -77,8 +81,11 @@ def score(head: TokenHead, text: str, device: torch.device, given: Mapping[str, 
     logprobs: list[float] = []
     row = {"text": "", **given}
     context, state = run(lambda: head.start([row]))
+    prompt = head.prompt(row)
+    if after is not None:
+        state, prompt = verbs.move(after, device), []
     # The distribution of a chunk's first token comes with the state before it.
-    begun = run(lambda: head.next(tensor(head.prompt(row)), state, context))
+    begun = run(lambda: head.next(tensor(prompt), state, context))
     first, state = begun.logits, begun.state
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]

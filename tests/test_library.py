@@ -247,6 +247,21 @@ def test_a_file_goes_on_elsewhere(pipe: Pipeline, tmp_path: Path) -> None:
     assert again.send(" was").text == talk.fork().send(" was").text
 
 
+def test_a_session_in_memory_can_be_kept(pipe: Pipeline, tmp_path: Path) -> None:
+    """All of it is a conversation then, states included, and the session stays as it was."""
+    session = pipe.session(**OPTIONS)
+    session.send("The time")
+    session.send(" traveller")
+    before = told(session)
+    kept = library(tmp_path).keep(pipe, session)
+    assert told(kept) == before == told(session)
+    assert session.id == ""
+    again = library(tmp_path).open(pipe, kept.id)
+    assert verbs.equal(again.state, session.state)
+    assert again.steps == 0
+    assert [one.title for one in library(tmp_path).list()] == ["The time"]
+
+
 def test_a_file_that_is_not_whole_changes_nothing(pipe: Pipeline, tmp_path: Path) -> None:
     """Cut off, edited or foreign files are said to be so, and leave no conversation behind."""
     talk = library(tmp_path).begin(pipe, **OPTIONS)

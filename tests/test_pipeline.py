@@ -16,6 +16,7 @@ from seqdemo.decoding import Engine
 from seqdemo.errors import BusyError, ConfigError, DeviceError, TokenizerError, UnknownNameError
 from seqdemo.pipeline import Pipeline
 from seqdemo.plugin import Done, Generation, Token
+from seqdemo.scoring import score
 
 Make = Callable[..., Pipeline]
 
@@ -86,6 +87,28 @@ def test_score_is_the_chain_rule(make_pipeline: Make, tokenizer: str) -> None:
     assert score.perplexity == pytest.approx(math.exp(-expected.mean().item()), rel=1e-5)
     assert score.bits_per_byte == pytest.approx(-expected.sum().item() / math.log(2) / len(text.encode()), rel=1e-5)
     assert "".join(score.tokens) == text
+
+
+def test_a_text_is_scored_after_a_conversation(make_pipeline: Make) -> None:
+    """Read in the state a session stands in, a text is as probable as behind all that was said before."""
+    pipe = make_pipeline(task_config={"embedding_size": 8, "turn_template": "{message}\n"})
+    session = pipe.session(max_tokens=20, seed=1)
+    session.send("The time")
+    text = " traveller was expounding. " * 30
+    found = score(pipe._token_head(), text, pipe.device, {}, session.state)
+    before = [token for node in session.path for token in node.ids]
+    ids = pipe.tokenizers["text"].encode(text)
+    logits, _ = pipe._token_head().logits(torch.tensor([before + ids]), pipe._token_head().initial_state(1), {})
+    expected = torch.log_softmax(logits[0, len(before) - 1 : -1].double(), -1)[torch.arange(len(ids)), ids]
+    torch.testing.assert_close(torch.tensor(found.logprobs).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_notebook_has_the_pipelines_options(make_pipeline: Make) -> None:
+    """Defaults given to it hold; what it writes is what the pipeline generates."""
+    pipe = make_pipeline()
+    made = pipe.notebook(max_tokens=9, temperature=0).stream("The time").generation()
+    assert len(made.tokens) == 9
+    assert made.text == str(pipe.generate("The time", max_tokens=9, temperature=0))
 
 
 def test_score_of_nothing(make_pipeline: Make) -> None:

@@ -49,8 +49,11 @@ class Session(Standing):
 
     # --- talking ------------------------------------------------------------------------------------------------
 
-    def stream(self, message: str, **options: Any) -> Reply:
+    def stream(self, message: str, *, raw: bool = False, **options: Any) -> Reply:
         """Say something, and have the reply as events.
+
+        Args:
+            raw: the message is read as it is, without the head's turn template.
 
         Raises:
             ConfigError: an option is not accepted.
@@ -62,7 +65,7 @@ class Session(Standing):
             self._settle()
             here = self._here
             chosen = self._options(options)
-            user = self._said(message)
+            user = self._said(message, raw)
             start = self._start(here, chosen)
             if start is not None:  # a new turn: what the reply before it held back is no part of the next one
                 start = replace(start, pending=b"", held="")
@@ -242,11 +245,14 @@ class Session(Standing):
             chosen = chosen.model_copy(update={"seed": (chosen.seed + versions) % SEED_LIMIT})
         return chosen
 
-    def _said(self, message: str) -> Node:
+    def _said(self, message: str, raw: bool = False) -> Node:
         """A message where one stands, not in the tree yet."""
         here = self._here
-        ids = tuple(self.head.turn(message, first=here == ROOT, closed=self._closed(here)))
-        return Node(self.tree.next_id, here, self.tree.position(here), "user", message, ids)
+        if not raw:
+            ids = self.head.turn(message, first=here == ROOT, closed=self._closed(here))
+        else:
+            ids = self.head.prompt({"text": message}) if here == ROOT else self.head.output_tokenizer.encode(message)
+        return Node(self.tree.next_id, here, self.tree.position(here), "user", message, tuple(ids))
 
     def _write(
         self, user: Node | None, parent: Point, text: str, ids: tuple[int, ...], options: SamplingOptions

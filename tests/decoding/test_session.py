@@ -49,6 +49,18 @@ def test_the_template_closes_a_reply_that_did_not_close_itself(toy: Any, engine:
     assert decode(session.path[-2].ids) == "|<m>"
 
 
+def test_a_raw_message_has_no_template(toy: Any, engine: Engine) -> None:
+    """It is read as a prompt is, and after a reply that was cut off just as it is."""
+    session = Session(toy.ToyHead(), SamplingOptions(max_tokens=5, seed=2), on=engine)
+    session.stream("m", raw=True).generation()
+    session.stream("n", raw=True).generation()
+    assert session.path[0].ids == tuple(session.head.prompt({"text": "m"}))
+    assert session.path[2].ids == tuple(b"n")
+    assert [m.text for m in session.messages if m.role == "user"] == ["m", "n"]
+    assert session.send("o", max_tokens=0).prompt == "o"
+    assert bytes(session.path[-1].ids) == b"|<o>"
+
+
 def test_options_of_one_reply_are_its_own(session: Session) -> None:
     """They are checked, recorded with the node, and gone with the next."""
     session.send("a", temperature=0, max_tokens=4)
