@@ -9,20 +9,19 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from seqdemo.errors import SessionError
-
 from .conversation import conversation, encode, whole
 from .inspector import inspector, token_view
-from .language import words_of
+from .language import label, words_of
 from .loader import Loader
 from .reply import Reply
 from .sampling import Sampling
 from .sidebar import sidebar
 from .source import Source
-from .stage import GONE, Stage, Update
+from .stage import Stage, Update
 from .status import notice, status
 from .talk import Talk
 from .visitors import Visitors
+from .words import PageError
 
 __all__ = ["ChatTab"]
 
@@ -46,16 +45,16 @@ class ChatTab(Stage):
             with gr.Column(elem_classes=["sd-main"]):
                 with gr.Row(elem_classes=["sd-top"]):
                     self.model = gr.Dropdown(
-                        [], label="Model", container=False, elem_id="sd-model", scale=1, filterable=True
+                        [], label=label("chat.model"), container=False, elem_id="sd-model", scale=1, filterable=True
                     )
                 self.view = conversation(self._resync)
                 self.notice = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-notice")
                 with gr.Row(elem_classes=["sd-composer"]):
                     self.message = gr.Textbox(
-                        label="Message",
+                        label=label("chat.message"),
                         show_label=False,
                         container=False,
-                        placeholder="Write something …",
+                        placeholder=label("chat.placeholder"),
                         lines=1,
                         max_lines=8,
                         autofocus=True,
@@ -63,8 +62,10 @@ class ChatTab(Stage):
                         scale=1,
                         html_attributes=InputHTMLAttributes(enterkeyhint="send", spellcheck=False),
                     )
-                    self.send = gr.Button("Send", variant="primary", scale=0, elem_id="sd-send", min_width=88)
-                    self.stop = gr.Button("Stop", variant="stop", scale=0, elem_id="sd-stop", min_width=88)
+                    self.send = gr.Button(
+                        label("chat.send"), variant="primary", scale=0, elem_id="sd-send", min_width=88
+                    )
+                    self.stop = gr.Button(label("chat.stop"), variant="stop", scale=0, elem_id="sd-stop", min_width=88)
                 self.status = status()
             with gr.Column(elem_classes=["sd-side"]):
                 self.panel = inspector()
@@ -145,21 +146,21 @@ class ChatTab(Stage):
     def _owner(self, key: str) -> str:
         tab = self._tabs.keyed(key)
         if tab is None:
-            raise SessionError(GONE)
+            raise PageError("chat.gone")
         return tab.owner
 
     def _resync(self, key: str) -> str:
         tab = self._tabs.keyed(str(key))
-        return encode(whole(tab.talk, tab.key, None)) if tab is not None else ""
+        return encode(whole(tab.talk, tab.key, None, words=tab.words)) if tab is not None else ""
 
     # --- talking ------------------------------------------------------------------------------------------------
 
     async def _send(self, request: gr.Request, name: str | None, message: str, *held: Any) -> AsyncIterator[Update]:
         if name is None:
-            yield {self.notice: notice("There is no model to send this to. Train one first.")}
+            yield {self.notice: notice(words_of(request)("chat.no_model"))}
             return
         if not message:
-            yield {self.notice: notice("The message is empty. Write something for the model to go on from.", "hint")}
+            yield {self.notice: notice(words_of(request)("chat.empty"), "hint")}
             return
 
         def begin(talk: Talk) -> Reply:
@@ -213,22 +214,20 @@ class ChatTab(Stage):
         """Go on with a copy of the conversation up to a message."""
         tab = self._tab(request)
         if tab is None or tab.talk is None:
-            yield {self.notice: notice(GONE)}
+            yield self._gone(request)
             return
         try:
             made = await asyncio.to_thread(self._shelf.fork, tab.owner, tab.talk, int(event.message))
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield {self.notice: self._explained(error)}
+            yield {self.notice: self._explained(error, tab.words)}
             return
         if tab.show(made, tab.turn()):
-            yield self._scene(
-                tab, made.name, notice("This is a new conversation; the other one stays as it was.", "hint")
-            )
+            yield self._scene(tab, made.name, notice(tab.words("chat.forked"), "hint"))
 
     async def _new(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
         tab = self._tab(request)
         if tab is None:
-            yield {self.notice: notice(GONE)}
+            yield self._gone(request)
             return
         async for update in self._turn(tab, name):
             yield update
@@ -237,7 +236,7 @@ class ChatTab(Stage):
         """Open a conversation of the list, and choose the checkpoint it was held with."""
         tab = self._tab(request)
         if tab is None:
-            yield {self.notice: notice(GONE)}
+            yield self._gone(request)
             return
         async for update in self._turn(tab, name, str(event.conversation)):
             yield update
@@ -254,7 +253,7 @@ class ChatTab(Stage):
         if tab is None or not tab.newest(float(event.at)):
             return gr.skip()
         talk = tab.talk
-        return token_view(talk.token(int(event.message), int(event.token)) if talk is not None else None)
+        return token_view(talk.token(int(event.message), int(event.token)) if talk is not None else None, tab.words)
 
-    def _unpick(self) -> Any:
-        return token_view(None)
+    def _unpick(self, request: gr.Request) -> Any:
+        return token_view(None, words_of(request))

@@ -10,6 +10,7 @@ from typing import Any
 from seqdemo.files import home
 
 from .source import Checkpoint
+from .words import ENGLISH, Words
 
 __all__ = ["Intro", "introduce"]
 
@@ -30,14 +31,14 @@ class Intro:
         return asdict(self)
 
 
-def introduce(found: Mapping[str, Checkpoint], name: str | None) -> Intro:
+def introduce(found: Mapping[str, Checkpoint], name: str | None, words: Words = ENGLISH) -> Intro:
     """The introduction of a checkpoint; where there is none to talk to, how to get one."""
     record = found.get(name or "")
     if record is not None:
         return Intro(record.name, [record.summary] if record.summary else [], examples=list(record.examples)[:6])
     if any(not one.problem for one in found.values()):
-        return Intro("Choose a model")
+        return Intro(words("chat.choose"))
     broken = [f"{one.name}: {one.problem}" for one in found.values() if one.problem]
-    lines = ["No generator was found. Train one on any text, then reload this page:", *broken]
+    lines = [words("chat.train"), *broken]
     folder = str(home() / "checkpoints" / "my-model").replace(str(Path.home()), "~", 1)
-    return Intro("Nothing to talk to yet", lines, command=_TRAIN + folder)
+    return Intro(words("chat.nothing"), lines, command=_TRAIN + folder)

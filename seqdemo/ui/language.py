@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .assets import script
 from .markup import Markup, element
-from .words import CHINESE, ENGLISH, TABLE, Words, option, preferred
+from .words import CHINESE, ENGLISH, TABLE, Words, option, preferred, spoken
 
 __all__ = ["COOKIE", "Languages", "described", "heading", "i18n", "label", "switch", "words_of"]
 
@@ -51,9 +51,8 @@ def words_of(request: gr.Request | Request) -> Words:
     asked = request.request if isinstance(request, gr.Request) else request
     if asked is None:
         return ENGLISH
-    for words in (ENGLISH, CHINESE):
-        if asked.cookies.get(COOKIE) == words.language:
-            return words
+    if (chosen := asked.cookies.get(COOKIE)) is not None:
+        return spoken(chosen)
     return preferred(asked.headers.get("accept-language", ""))
 
 

@@ -11,6 +11,7 @@ from seqdemo.errors import SeqdemoError, SessionError
 from seqdemo.store import Conversations, Database, Snapshots, Summary
 
 from .talk import Talk
+from .words import PageError
 
 if TYPE_CHECKING:
     from seqdemo.decoding import Session
@@ -89,7 +90,7 @@ class Shelf:
             session = Library(self._database(), owner).open(pipe, conversation)
         except SeqdemoError as error:
             tree, here = restored(found, SamplingOptions)
-            trouble = f"This conversation can only be read here. {error}"
+            trouble = PageError("chat.read_only", reason=error)
             return Talk.closed(found.checkpoint, conversation, tree, here, trouble)
         begin = self._beginning(owner, found.checkpoint)
         return Talk(found.checkpoint, begin, session, state_bytes=verbs.nbytes(session.head.initial_state(1)))
@@ -102,9 +103,9 @@ class Shelf:
         """
         from seqdemo.library import Library
 
-        node, session = talk.place(message)
+        place, session = talk.place(message)
         pipe = self._load(talk.name)
-        made = Library(self._database(), owner).fork(pipe, session, node)
+        made = Library(self._database(), owner).fork(pipe, session, *place)
         return Talk(talk.name, self._beginning(owner, talk.name), made, state_bytes=talk.state_bytes)
 
     def export(self, owner: str, conversation: str) -> bytes:
@@ -144,4 +145,4 @@ class Shelf:
                         return Library(self._database(), owner).bring(pipe, path).id
             except SessionError as error:
                 raise SessionError(str(error).replace(str(path), "This file")) from error
-        raise SessionError(f"This conversation was held with the weights {wanted!r}, which no checkpoint here has.")
+        raise PageError("sidebar.no_weights", weights=wanted)

@@ -16,6 +16,7 @@ from .assets import script
 from .conversation import encode
 from .shelf import Shelf
 from .talk import explain
+from .words import Words, spoken
 
 __all__ = ["answer", "sidebar"]
 
@@ -58,11 +59,11 @@ def sidebar(owner: Callable[[str], str], shelf: Shelf, checkpoints: Callable[[],
 
     def pack(question: str) -> str:
         asked = json.loads(question)
-        return encode(_packed(owner, shelf, str(asked["key"]), str(asked["conversation"])))
+        return encode(_packed(owner, shelf, asked))
 
     def unpack(question: str) -> str:
         asked = json.loads(question)
-        return encode(_unpacked(owner, shelf, str(asked["key"]), str(asked["data"]), checkpoints()))
+        return encode(_unpacked(owner, shelf, asked, checkpoints()))
 
     return gr.HTML(
         value="",
@@ -78,20 +79,20 @@ def answer(owner: Callable[[str], str], shelf: Shelf, question: dict[str, Any]) 
     """Do what the script asks for, and list what there is then.
 
     Args:
-        question: ``key`` of the tab, ``query``, ``hidden`` to list what was deleted; ``verb`` with ``conversation``
-            and ``value`` to change something first.
+        question: ``key`` of the tab and ``language`` of the page, ``query``, ``hidden`` to list what was deleted;
+            ``verb`` with ``conversation`` and ``value`` to change something first.
     """
-    problem = ""
+    problem, words = "", spoken(str(question["language"]))
     try:
         visitor = owner(str(question["key"]))
         try:
             if question.get("verb"):
                 _change(shelf, visitor, question)
         except SessionError as error:
-            problem = str(error)
+            problem = explain(error, words)
         found = shelf.list(visitor, str(question.get("query", "")), bool(question.get("hidden")))
     except Exception as error:  # noqa: BLE001 - shown to the user as a line
-        return {"items": [], "problem": _problem(error)}
+        return {"items": [], "problem": _problem(error, words)}
     items = [
         {
             "id": one.id,
@@ -118,26 +119,29 @@ def _change(shelf: Shelf, visitor: str, question: dict[str, Any]) -> None:
     verbs[str(question["verb"])]()
 
 
-def _packed(owner: Callable[[str], str], shelf: Shelf, key: str, conversation: str) -> dict[str, Any]:
+def _packed(owner: Callable[[str], str], shelf: Shelf, question: dict[str, Any]) -> dict[str, Any]:
     """A conversation as a file."""
+    words = spoken(str(question["language"]))
     try:
-        data = shelf.export(owner(key), conversation)
+        data = shelf.export(owner(str(question["key"])), str(question["conversation"]))
     except Exception as error:  # noqa: BLE001 - shown to the user as a line
-        return {"problem": _problem(error)}
+        return {"problem": _problem(error, words)}
     return {"data": b64encode(data).decode(), "problem": ""}
 
 
 def _unpacked(
-    owner: Callable[[str], str], shelf: Shelf, key: str, data: str, checkpoints: Iterable[str]
+    owner: Callable[[str], str], shelf: Shelf, question: dict[str, Any], checkpoints: Iterable[str]
 ) -> dict[str, Any]:
     """A file as a conversation."""
+    words = spoken(str(question["language"]))
     try:
-        return {"conversation": shelf.bring(owner(key), b64decode(data), checkpoints), "problem": ""}
+        visitor, data = owner(str(question["key"])), b64decode(str(question["data"]))
+        return {"conversation": shelf.bring(visitor, data, checkpoints), "problem": ""}
     except Exception as error:  # noqa: BLE001 - shown to the user as a line
-        return {"problem": _problem(error)}
+        return {"problem": _problem(error, words)}
 
 
-def _problem(error: Exception) -> str:
+def _problem(error: Exception, words: Words) -> str:
     if not isinstance(error, SeqdemoError):
         _log.error("A request of the page failed.", exc_info=error)
-    return explain(error)
+    return explain(error, words)

@@ -13,6 +13,7 @@ from seqdemo.errors import SeqdemoError, StaleError
 
 from .conversation import Window, encode, whole
 from .intro import introduce
+from .language import words_of
 from .loader import Loader
 from .markup import element
 from .reply import Reply, pulses
@@ -22,13 +23,12 @@ from .status import notice, status_view
 from .tabs import Tab, Tabs
 from .talk import Talk, explain
 from .visitors import Visitors
+from .words import Words
 
-__all__ = ["GONE", "Stage", "Update"]
+__all__ = ["Stage", "Update"]
 
 _BEATS_PER_STATUS = 5
 _log = logging.getLogger(__name__)
-
-GONE = "The server was started again. Reload the page to go on; everything that was said is kept."
 
 Update = dict[Any, Any]
 """Components and what they show next."""
@@ -74,10 +74,10 @@ class Stage:
         talk = tab.talk
         shown = talk.name if talk is not None else name
         if not note and talk is not None and talk.trouble:
-            note = notice(talk.trouble, "hint")
+            note = notice(explain(talk.trouble, tab.words), "hint")
         return {
-            self.view: encode(whole(talk, tab.key, introduce(self._checkpoints(), name), busy)),
-            self.status: status_view(talk, self._loader.loaded(shown) if shown else None),
+            self.view: encode(whole(talk, tab.key, introduce(self._checkpoints(), name, tab.words), busy, tab.words)),
+            self.status: status_view(talk, self._loader.loaded(shown) if shown else None, tab.words),
             self.notice: note,
         }
 
@@ -85,7 +85,7 @@ class Stage:
         """Show the conversation that is wanted, or a new one; a reply that runs is shown on."""
         tab = self._tab(request)
         if tab is None:
-            yield {self.notice: notice(GONE)}
+            yield self._gone(request)
             return
         talk, wanted = tab.talk, tab.wanted
         tab.wanted = ""
@@ -105,11 +105,11 @@ class Stage:
             yield self._scene(tab, None)
             return
         if self._loader.loaded(name) is None:
-            yield self._scene(tab, name, notice(f"Loading {name} …", "progress"))
+            yield self._scene(tab, name, notice(tab.words("chat.loading", name=name), "progress"))
         try:
             talk = await asyncio.to_thread(self._find, tab.owner, name, conversation if known else "")
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield {self.notice: self._explained(error)}
+            yield {self.notice: self._explained(error, tab.words)}
             return
         if tab.show(talk, turn):
             yield self._scene(tab, name)
@@ -117,12 +117,15 @@ class Stage:
     def _find(self, owner: str, name: str, conversation: str) -> Talk:
         return self._shelf.open(owner, conversation) if conversation else self._shelf.fresh(owner, name)
 
-    def _explained(self, error: Exception) -> str:
+    def _gone(self, request: gr.Request) -> Update:
+        return {self.notice: notice(words_of(request)("chat.gone"))}
+
+    def _explained(self, error: Exception, words: Words) -> str:
         if not isinstance(error, SeqdemoError):
             _log.error("A request of the page failed.", exc_info=error)
         if isinstance(error, StaleError):
-            return notice(str(error), "error", element("a", "Reload", href=""))
-        return notice(explain(error))
+            return notice(explain(error, words), "error", element("a", words("chat.reload"), href=""))
+        return notice(explain(error, words))
 
     # --- following a reply -------------------------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class Stage:
         """Begin a reply in the conversation on show and follow it. ``then``: what else changes once it has begun."""
         tab = self._tab(request)
         if tab is None:
-            yield {self.notice: notice(GONE)}
+            yield self._gone(request)
             return
         try:
             talk = tab.talk
@@ -143,7 +146,7 @@ class Stage:
                 return
             reply = await asyncio.to_thread(begin, talk)
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield self._scene(tab, name, self._explained(error))
+            yield self._scene(tab, name, self._explained(error, tab.words))
             return
         if reply is None:
             yield self._scene(tab, talk.name)
@@ -155,7 +158,7 @@ class Stage:
     async def _follow(self, tab: Tab, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
         """Show a reply while it grows. It goes on for a while when nobody looks any more."""
         with tab.looking():
-            window = Window(talk, reply)
+            window = Window(talk, reply, tab.words)
             yield self._scene(tab, talk.name, busy=True)
             beats = 0
             async for _ in pulses(reply):
@@ -164,9 +167,9 @@ class Stage:
                     return
                 update: Update = {self.view: encode(window.update(finished))}
                 if finished or beats % _BEATS_PER_STATUS == 0:
-                    update[self.status] = status_view(talk, self._loader.loaded(talk.name))
+                    update[self.status] = status_view(talk, self._loader.loaded(talk.name), tab.words)
                 if finished:
-                    update[self.notice] = self._explained(reply.error) if reply.error is not None else ""
+                    update[self.notice] = self._explained(reply.error, tab.words) if reply.error is not None else ""
                 beats += 1
                 yield update
 
@@ -174,9 +177,9 @@ class Stage:
         """Stand elsewhere in the conversation on show."""
         tab = self._tab(request)
         if tab is None or tab.talk is None:
-            return {self.notice: notice(GONE)}
+            return self._gone(request)
         try:
             how(tab.talk)
         except SeqdemoError as error:
-            return {self.notice: self._explained(error)}
+            return {self.notice: self._explained(error, tab.words)}
         return self._scene(tab, tab.talk.name)

@@ -8,6 +8,7 @@ import gradio as gr
 
 from .markup import Markup, element
 from .talk import Talk
+from .words import ENGLISH, Words
 
 __all__ = ["bytes_text", "notice", "status", "status_view"]
 
@@ -37,28 +38,29 @@ def notice(text: str, kind: str = "error", *after: str) -> Markup:
     return element("p", text, *(part for one in after for part in (" ", one)), class_=f"sd-notice sd-{kind}", role=role)
 
 
-def status_view(talk: Talk | None, pipeline: Any) -> Markup:
+def status_view(talk: Talk | None, pipeline: Any, words: Words = ENGLISH) -> Markup:
     """Tokens, speed, state, device and precision of the conversation on show."""
     if pipeline is None:
         return element("dl", class_="sd-facts")
     facts = []
     if talk is not None:
-        facts += _conversation_facts(talk)
+        facts += _conversation_facts(talk, words)
     stepper = pipeline.stepper
-    facts.append(_fact("on", f"{pipeline.device}, {stepper.precision}", stepper.description))
+    facts.append(_fact(words("chat.on"), f"{pipeline.device}, {stepper.precision}", stepper.description))
     return element("dl", *facts, class_="sd-facts")
 
 
-def _conversation_facts(talk: Talk) -> list[Markup]:
+def _conversation_facts(talk: Talk, words: Words) -> list[Markup]:
     reply = talk.reply
     facts = []
     if reply is not None and reply.prefill is not None and not reply.tokens and not reply.finished:
-        facts.append(_fact("reading", f"{reply.prefill.read:,} of {reply.prefill.total:,} tokens"))
+        read = words("chat.reading_of", read=f"{reply.prefill.read:,}", total=f"{reply.prefill.total:,}")
+        facts.append(_fact(words("chat.reading"), read))
     generated = sum(len(message.tokens) for message in talk.messages)
-    facts.append(_fact("read", f"{talk.tokens_read:,} tokens", "Everything the state has taken in"))
-    facts.append(_fact("generated", f"{generated:,} tokens"))
+    facts.append(_fact(words("chat.read"), words.count("chat.tokens", talk.tokens_read), words("chat.read_about")))
+    facts.append(_fact(words("chat.generated"), words.count("chat.tokens", generated)))
     if reply is not None and (speed := reply.tokens_per_second):
-        facts.append(_fact("speed", f"{speed:,.0f} tokens/s"))
-    size = bytes_text(talk.state_bytes)
-    facts.append(_fact("state", f"{size}, constant", "The same size after 10 tokens and after 1,000,000"))
+        facts.append(_fact(words("chat.speed"), words("chat.per_second", speed=f"{speed:,.0f}")))
+    size = words("chat.constant", size=bytes_text(talk.state_bytes))
+    facts.append(_fact(words("chat.state"), size, words("chat.constant_about")))
     return facts

@@ -8,12 +8,23 @@ from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from seqdemo.errors import SeqdemoError, SessionError, StaleError
-from seqdemo.plugin import Token
+from seqdemo.errors import (
+    BusyError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    SeqdemoError,
+    SessionError,
+    StaleError,
+    StoreError,
+    TokenizerError,
+)
+from seqdemo.plugin import Prefill, Token
 
 from .messages import Message, said
 from .reply import Reply
 from .source import Stream
+from .words import ENGLISH, PageError, Words
 
 if TYPE_CHECKING:
     from seqdemo.decoding import Session
@@ -22,7 +33,17 @@ if TYPE_CHECKING:
 __all__ = ["Talk", "explain"]
 
 _serial = count(1)
-_ELSEWHERE = "This conversation has gone on in another tab. Reload it here to see that; nothing was lost."
+_ABOUT: Mapping[type[Exception], str] = {
+    BusyError: "errors.busy",
+    CheckpointError: "errors.checkpoint",
+    ConfigError: "errors.config",
+    DataError: "errors.data",
+    SessionError: "errors.session",
+    StaleError: "errors.stale",
+    StoreError: "errors.store",
+    TokenizerError: "errors.tokenizer",
+    SeqdemoError: "errors.other",
+}
 
 
 class Talk:
@@ -33,8 +54,9 @@ class Talk:
         name: the checkpoint's name.
         messages: everything said, to the place one stands at.
         reply: the last reply, running or not.
+        tree, here: all that was said in any line of it, and the place one stands at; None before something was said.
         state_bytes: size of the state, the same however long it gets.
-        trouble: why it cannot be gone on with; empty where it can.
+        trouble: why it cannot be gone on with, if it cannot.
 
     Args:
         begin: makes the session by the conversation's id when it is needed; a new one without an id, when the first
@@ -53,8 +75,10 @@ class Talk:
         self.name = name
         self.messages: list[Message] = []
         self.reply: Reply | None = None
+        self.tree: Tree | None = None
+        self.here: Point | None = None
         self.state_bytes = state_bytes
-        self.trouble = ""
+        self.trouble: PageError | None = None
         self.conversation = "" if session is None else session.id
         self._begin = begin
         self._session = session
@@ -63,12 +87,11 @@ class Talk:
         self._look()
 
     @classmethod
-    def closed(cls, name: str, conversation: str, tree: Tree, here: Point, trouble: str) -> Talk:
+    def closed(cls, name: str, conversation: str, tree: Tree, here: Point, trouble: PageError) -> Talk:
         """One that can be read, and not gone on with."""
         made = cls(name)
         made.conversation, made.trouble = conversation, trouble
-        made.messages = said(tree, here)
-        made._read = tree.position(here)
+        made._show(tree, here)
         return made
 
     @property
@@ -80,6 +103,11 @@ class Talk:
     def tokens_read(self) -> int:
         """Tokens the state has read by now, those of a running reply included. Never waits for the session."""
         return self._read + (self.reply.tokens if self.reply is not None and self.busy else 0)
+
+    @property
+    def rebuilding(self) -> Prefill | None:
+        """How far a state that was let go is read again, while it is. Never waits for the session."""
+        return self._session.rebuilding if self._session is not None else None
 
     def say(self, message: str, options: Mapping[str, Any], opening: str = "") -> Reply:
         """Send a message and start the reply, whose first words may be given.
@@ -96,12 +124,12 @@ class Talk:
         Raises:
             SessionError: there is no reply.
         """
+        from seqdemo.decoding.lines import endings
+
         with self._lock:
-            session = self._idle("There is no reply yet to make again. Send a message first.")
-            last, parent = self.messages[-1], session.here
-            if last.role == "model":
-                parent = session.tree.get(last.nodes[0]).parent
-            before = sum(node.role == "reply" for node in session.tree.children(parent))
+            session = self._idle("chat.no_reply")
+            last = self.messages[-1]
+            before = last.count if last.role == "model" else len(endings(session.tree, session.here))
             chosen = dict(options)
             if chosen.get("seed") is not None:
                 chosen["seed"] = (chosen["seed"] + before) % 2**63
@@ -109,7 +137,7 @@ class Talk:
                 if last.role == "model":
                     session.stand_before(last.nodes[0])
                 if opening:
-                    session.write(opening)
+                    session.write(opening, **chosen)
                     stream = session.stream_continue(**chosen)
                 else:
                     stream = session.stream_regenerate(**chosen)
@@ -122,7 +150,7 @@ class Talk:
             SessionError: nothing was said yet.
         """
         with self._lock:
-            session = self._idle("There is nothing yet to go on from. Send a message first.")
+            session = self._idle("chat.no_start")
             return self._stream(session, session.stream_continue(**options), Message("model"))
 
     def rewrite(self, message: int, text: str, options: Mapping[str, Any], opening: str = "") -> Reply | None:
@@ -137,9 +165,53 @@ class Talk:
                 session.stand_before(old.nodes[0])
                 if old.role == "user":
                     return self._say(session, text, options, opening)
-                session.write(text)
+                session.write(text, **options)
             self._look()
             return None
+
+    def instead(self, message: int, token: int, other: int, options: Mapping[str, Any]) -> Reply | None:
+        """Go on from another token than one of a reply's, as a new version of it; None where that one ends it.
+
+        Args:
+            token: which of the message's tokens.
+            other: id of what takes its place: one of the alternatives recorded there.
+
+        Raises:
+            SessionError: there is no such token, or no such alternative was recorded.
+        """
+        with self._lock:
+            session, (node, at) = self._idle(), self._within(message, token)
+            with self._looking():
+                made = session.choose(other, node, at, **options)
+                if made.done is not None and made.done.reason == "written":
+                    return self._stream(session, session.stream_continue(**options), Message("model"))
+            self._look()
+            return None
+
+    def stand(self, node: int, tokens: int | None = None) -> None:
+        """Stand elsewhere: at the end of a node of the tree, or after so many tokens of it; 0 is the beginning.
+
+        Raises:
+            SessionError: there is no such place.
+        """
+        with self._lock:
+            if self.tree is None:
+                raise PageError("chat.no_start")
+            session = self._idle()
+            if node:
+                session.stand(node, tokens)
+            else:
+                session.stand_before(min(session.tree.nodes))
+            self._look()
+
+    def stand_after(self, message: int, token: int) -> None:
+        """Stand within a reply, after one of its tokens.
+
+        Raises:
+            SessionError: there is no such token.
+        """
+        node, at = self._within(message, token)
+        self.stand(node, at + 1)
 
     def select(self, message: int, by: int) -> bool:
         """Show another version of a message, with what was said after it; whether there is one.
@@ -153,7 +225,7 @@ class Talk:
             if not 0 <= wanted < len(found.versions):
                 return False
             with self._looking():
-                session.select(found.versions[wanted])
+                session.select(*found.versions[wanted])
             self._look()
             return True
 
@@ -164,18 +236,20 @@ class Talk:
             SessionError: there is none.
         """
         with self._lock:
-            text = self._idle("There is nothing to take back.").undo()
+            text = self._idle("chat.no_undo").undo()
             self._look()
             return text
 
-    def place(self, message: int) -> tuple[int, Session]:
-        """The last node of a message, and the session it is in.
+    def place(self, message: int) -> tuple[tuple[int, int | None], Session]:
+        """The end of a message, as node and tokens of it (None: all), and the session it is in.
 
         Raises:
             SessionError: there is no such message, or a reply is streaming.
         """
         with self._lock:
-            return self._message(message).nodes[-1], self._idle()
+            found = self._message(message)
+            tokens = len(found.tokens) - found.starts[-1] if found.starts else None
+            return (found.nodes[-1], tokens), self._idle()
 
     def token(self, message: int, index: int) -> Token | None:
         """A token of one of the model's messages."""
@@ -198,7 +272,7 @@ class Talk:
         if not opening:
             return self._stream(session, session.stream(message, **options), Message("model"))
         with self._looking():
-            session.write(opening, message)
+            session.write(opening, message, **options)
             return self._stream(session, session.stream_continue(**options), Message("model"))
 
     @contextmanager
@@ -212,8 +286,14 @@ class Talk:
 
     def _message(self, index: int) -> Message:
         if not 0 <= index < len(self.messages) or not self.messages[index].nodes:
-            raise SessionError("There is no such message here any more. Reload the page.")
+            raise PageError("chat.no_message")
         return self.messages[index]
+
+    def _within(self, message: int, token: int) -> tuple[int, int]:
+        found = self._message(message)
+        if not 0 <= token < len(found.tokens):
+            raise PageError("chat.no_message")
+        return found.place(token)
 
     def _stream(self, session: Session, stream: Stream, answer: Message) -> Reply:
         self._look()
@@ -221,32 +301,44 @@ class Talk:
         if self.messages[-1].role == "model":
             answer = self.messages[-1]
             answer.done = None
+            self._grow(session, answer)
         else:
             self.messages = [*self.messages, answer]
         self.reply = Reply(stream, answer, self._look)
         return self.reply
 
+    def _grow(self, session: Session, reply: Message) -> None:
+        """Going on from within a reply, or from where a message was said, makes another version of it."""
+        from seqdemo.decoding.lines import endings
+
+        tree, here = session.tree, session.here
+        lines = endings(tree, tree.get(reply.nodes[0]).parent)
+        if here not in lines or tree.newest(here) != here:
+            reply.version, reply.count = len(lines), len(lines) + 1
+
     def _look(self) -> None:
         """See what the session holds."""
         if self._session is not None:
-            here = self._session.here
-            self.messages = said(self._session.tree, here)
-            self._read = self._session.tree.position(here)
+            self._show(self._session.tree, self._session.here)
+
+    def _show(self, tree: Tree, here: Point) -> None:
+        self.tree, self.here = tree, here
+        self.messages, self._read = said(tree, here), tree.position(here)
 
     def _idle(self, otherwise: str = "") -> Session:
         """The session, where it can be used now; ``otherwise``: what to say where nothing was said yet."""
         if self.busy:
-            raise SessionError("A reply is still being written. Stop it first.")
-        if self.trouble:
-            raise SessionError(self.trouble)
+            raise PageError("chat.writing")
+        if self.trouble is not None:
+            raise self.trouble
         if otherwise and not self.messages:
-            raise SessionError(otherwise)
+            raise PageError(otherwise)
         if self._session is None:
             if self._begin is None:
-                raise SessionError("This conversation cannot be gone on with.")
+                raise PageError("chat.closed")
             session = self._begin(self.conversation)
             if self.conversation and _places(said(session.tree, session.here)) != _places(self.messages):
-                raise StaleError(_ELSEWHERE)
+                raise StaleError(ENGLISH("errors.stale"))
             self._session, self.conversation = session, session.id
         return self._session
 
@@ -255,8 +347,11 @@ def _places(messages: list[Message]) -> list[tuple[int, ...]]:
     return [message.nodes for message in messages]
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception, words: Words = ENGLISH) -> str:
     """One calm line for the page."""
-    if isinstance(error, SeqdemoError):
-        return str(error)
-    return f"Something went wrong inside ({type(error).__name__}: {error}). The terminal shows more."
+    if isinstance(error, PageError):
+        return words(error.key, **error.values)
+    for kind in type(error).__mro__:
+        if kind in _ABOUT:
+            return words(_ABOUT[kind], reason=error)
+    return words("errors.inside", kind=type(error).__name__, reason=error)

@@ -131,5 +131,5 @@ def test_a_deleted_checkpoint_is_said(source: Any, loader: Loader) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint named 'stories'"):
         talk.go_on(OPTIONS)
     found = shelf.open("ada", talk.conversation)
-    assert "can only be read here" in found.trouble
+    assert "can only be read here" in str(found.trouble)
     assert found.messages[0].content == "hi"

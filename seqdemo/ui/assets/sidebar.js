@@ -8,6 +8,7 @@ const deleted = element.querySelector(".sd-deleted");
 const opener = element.querySelector("[data-do=drawer]");
 
 const file = element.querySelector(".sd-file");
+const language = document.documentElement.lang;
 const LARGEST = 64e6; // bytes of a file
 
 let shown = ""; // id of the conversation on show
@@ -36,7 +37,7 @@ async function ask(change = {}) {
   const key = sessionStorage.getItem("seqdemo.tab") || "";
   let found;
   try {
-    found = JSON.parse(await server.ask(JSON.stringify({ key, query: search.value, hidden, ...change })));
+    found = JSON.parse(await server.ask(JSON.stringify({ key, language, query: search.value, hidden, ...change })));
   } catch {
     found = { items: [], problem: say("sidebar.silent") };
   }
@@ -166,7 +167,7 @@ async function call(name, given) {
   const key = sessionStorage.getItem("seqdemo.tab") || "";
   tell("…");
   try {
-    const found = JSON.parse(await server[name](JSON.stringify({ key, ...given })));
+    const found = JSON.parse(await server[name](JSON.stringify({ key, language, ...given })));
     tell(found.problem);
     return found.problem ? null : found;
   } catch {

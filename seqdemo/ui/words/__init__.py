@@ -12,13 +12,28 @@ from typing import Literal
 
 from seqdemo.errors import SessionError
 
-from . import chat, compare, conversation, errors, inspector, models, notebook, option, page, plugins, results, sidebar
+from . import (
+    batch,
+    chat,
+    compare,
+    conversation,
+    errors,
+    inspector,
+    models,
+    notebook,
+    option,
+    page,
+    plugins,
+    results,
+    sidebar,
+)
 
-__all__ = ["CHINESE", "ENGLISH", "TABLE", "Language", "PageError", "Words", "preferred"]
+__all__ = ["CHINESE", "ENGLISH", "TABLE", "Language", "PageError", "Words", "preferred", "spoken"]
 
 Language = Literal["en", "zh-CN"]
 
 TABLE: Mapping[str, tuple[str, str]] = {
+    **batch.WORDS,
     **chat.WORDS,
     **compare.WORDS,
     **conversation.WORDS,
@@ -59,6 +74,11 @@ def _filled(text: str, values: Mapping[str, object]) -> str:
 
 ENGLISH = Words("en")
 CHINESE = Words("zh-CN")
+
+
+def spoken(language: str) -> Words:
+    """The texts in a language by its tag; in English where there are none."""
+    return CHINESE if language == CHINESE.language else ENGLISH
 
 
 def preferred(accepted: str) -> Words:

@@ -1,6 +1,80 @@
-"""What results say, whatever task they come from."""
+"""What results say, whatever task they come from, and the tabs that show them."""
 
 WORDS = {
     "results.none": ("none", "无"),
     "results.more": ("… and {number} more", "……还有 {number} 项"),
+    "results.seed": ("seed {seed}", "种子 {seed}"),
+    "results.tokens": ("{number} token|{number} tokens", "{number} 个 token"),
+    "results.speed": ("{speed} tokens/s", "{speed} token/秒"),
+    "results.classify": ("Classify", "分类"),
+    "results.translate": ("Translate", "翻译"),
+    "results.predict": ("Predict", "预测"),
+    "results.model": ("Model", "模型"),
+    "results.one": ("One text", "单条文本"),
+    "results.many": ("Many", "批量"),
+    "results.text": ("Text", "文本"),
+    "results.placeholder": ("Write or paste a text …", "输入或粘贴一段文本……"),
+    "results.examples": ("Examples", "示例"),
+    "results.options": ("Options", "选项"),
+    "results.drawing": ("Drawing tokens", "token 采样"),
+    "results.empty": (
+        "The text is empty. Write something, or choose an example.",
+        "文本是空的。请输入内容，或选择一个示例。",
+    ),
+    "results.working": ("Working …", "处理中……"),
+    "results.loading": ("Loading {name} …", "正在加载 {name} ……"),
+    "results.no_model": (
+        "There is no model for this. Train one, then reload the page.",
+        "没有可用的模型。请先训练一个，然后重新加载页面。",
+    ),
+    "results.json": (
+        "This task's inputs are more than one text: write a JSON object with {columns}.",
+        "此任务的输入不止一段文本：请写一个 JSON 对象，包含 {columns}。",
+    ),
+    "results.strange": (
+        "{share} of this text is not in the vocabulary of {name}: it was probably trained on another language, so the "
+        "result says little about the text.",
+        "这段文本有 {share} 不在 {name} 的词表中：它多半是用另一种语言训练的，结果几乎不能说明这段文本。",
+    ),
+    "results.without": ("Some of the explanation is left out: {why}", "部分解释已省略：{why}"),
+    "results.answer": ("Result", "结果"),
+    "results.probabilities": ("Probability of each class", "各类别的概率"),
+    "results.reading": (
+        "The text, token by token. Arrow keys choose one.",
+        "逐个 token 显示的文本，用方向键选择。",
+    ),
+    "results.keys_both": (
+        "Point at a word: what it contributed to “{label}”, and the prediction after it.",
+        "指向一个词：它对“{label}”的贡献，以及读到它之后的预测。",
+    ),
+    "results.keys_running": (
+        "Point at a word: the prediction after it.",
+        "指向一个词：读到它之后的预测。",
+    ),
+    "results.for": ("speaks for “{label}”", "支持“{label}”"),
+    "results.against": ("speaks against it", "反对"),
+    "results.said_share": (
+        "{token}: {share} to the log-odds of “{label}”",
+        "{token}：对“{label}”的对数几率贡献 {share}",
+    ),
+    "results.said_after": ("{after} after it", "读到它之后为 {after}"),
+    "results.line": ("“{label}” after each token.", "读到每个 token 之后“{label}”的概率。"),
+    "results.others": ("Thin lines: {labels}.", "细线：{labels}。"),
+    "results.score": ("score {score}", "得分 {score}"),
+    "results.best": ("What the search found, the best first", "搜索找到的译文，最好的在前"),
+    "results.found": ("Translation", "译文"),
+    "results.score_name": ("Score", "得分"),
+    "results.logprob": ("Log-probability", "对数概率"),
+    "results.alignment": ("Which word looked where", "各个词看向何处"),
+    "results.source": ("Source", "原文"),
+    "results.target": ("Translation", "译文"),
+    "results.keys_alignment": (
+        "Point at a word or a cell; arrow keys move from cell to cell.",
+        "指向一个词或一格；在表格中用方向键移动。",
+    ),
+    "results.said_weight": ("{target} looked at {source}: {weight}", "{target} 看向 {source}：{weight}"),
+    "results.too_wide": (
+        "{source} × {target} words are too many to draw. Translate a sentence at a time to see it.",
+        "{source} × {target} 个词太多，无法绘制。请逐句翻译以查看。",
+    ),
 }

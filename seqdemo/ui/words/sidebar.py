@@ -37,6 +37,10 @@ WORDS = {
     "sidebar.deleted_one": ("Deleted “{title}”.", "已删除“{title}”。"),
     "sidebar.undo": ("Undo", "撤销"),
     "sidebar.undo_name": ("Undo deleting {title}", "撤销删除“{title}”"),
+    "sidebar.no_weights": (
+        "This conversation was held with the weights '{weights}', which no checkpoint here has.",
+        "这个对话是用权重 '{weights}' 进行的，这里没有这样的检查点。",
+    ),
     "sidebar.file": ("conversation", "对话"),
     "sidebar.too_large": (
         "This file is too large: a conversation has at most 64 MB.",
