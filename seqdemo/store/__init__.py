@@ -1,11 +1,24 @@
-"""Conversations on disk: their text and tokens in SQLite, their states as files beside it. Imports no torch.
+"""Conversations and notebooks on disk: text and tokens in SQLite, states as files beside it. Imports no torch.
 
 What was said is the truth and is written as it happens; states are a cache of it, and any of them may be missing.
 """
 
 from .conversations import Conversations, Summary
 from .database import Database, opened
+from .notebooks import Notebooks, Sheet
 from .records import Conversation, Node, Reply
 from .snapshots import Snapshots, Tags
 
-__all__ = ["Conversation", "Conversations", "Database", "Node", "Reply", "Snapshots", "Summary", "Tags", "opened"]
+__all__ = [
+    "Conversation",
+    "Conversations",
+    "Database",
+    "Node",
+    "Notebooks",
+    "Reply",
+    "Sheet",
+    "Snapshots",
+    "Summary",
+    "Tags",
+    "opened",
+]

@@ -13,9 +13,7 @@ from seqdemo.files import home
 
 __all__ = ["SCHEMA_VERSION", "Database", "opened"]
 
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE conversations (
     id TEXT PRIMARY KEY,
     visitor TEXT NOT NULL,
@@ -71,6 +69,28 @@ CREATE TABLE snapshots (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX snapshots_by_use ON snapshots (branch, used);
 """
+
+_NOTEBOOKS = """
+CREATE TABLE notebooks (
+    visitor TEXT PRIMARY KEY,
+    text TEXT NOT NULL DEFAULT '',
+    checkpoint TEXT NOT NULL DEFAULT '',
+    revision INTEGER NOT NULL DEFAULT 0,
+    changed REAL NOT NULL
+) STRICT;
+CREATE TABLE notebook_texts (
+    visitor TEXT NOT NULL,
+    stack TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (visitor, stack, number)
+) STRICT, WITHOUT ROWID;
+"""
+
+_SCHEMAS = (_FIRST, _NOTEBOOKS)
+"""What each version of the file added."""
+
+SCHEMA_VERSION = len(_SCHEMAS)
 
 _open: dict[Path, Database] = {}
 _opening = Lock()
@@ -128,10 +148,10 @@ class Database:
                     f"{self.path} was written by a newer seqdemo (format {version}, this one reads {SCHEMA_VERSION}). "
                     "Upgrade seqdemo, or set SEQDEMO_HOME to another folder."
                 )
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            for schema in _SCHEMAS[version:]:
+                for statement in schema.split(";"):
                     run(statement)
-                run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            run(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
