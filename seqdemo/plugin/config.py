@@ -38,7 +38,8 @@ class Options(_Schema):
     """What may differ from one prediction to the next. Every field carries a default and a description.
 
     ``json_schema_extra={"page": value}`` on a field is what the page begins with for a single input, where somebody
-    looks at the result; work on many inputs begins with the default.
+    looks at the result; work on many inputs begins with the default. Where the input is too long for a value of a
+    ``Literal``, the page tries those before it.
     """
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from seqdemo.errors import ConfigError, DataError
 from seqdemo.plugin import Column
 
-__all__ = ["Row", "Source", "Table", "parse_columns", "read"]
+__all__ = ["Row", "Source", "Table", "parse_columns", "read", "records"]
 
 Row = dict[str, Any]
 
@@ -107,6 +107,22 @@ def read(
     return tables
 
 
+def records(path: Path) -> list[Row]:
+    """The rows of one file, with whatever columns it has. A line of a text file is one, in a column named ``""``.
+
+    Raises:
+        DataError: it is missing, empty, not text, or its rows cannot be told apart.
+    """
+    kind = _kind(path)
+    _, text = _open(path)
+    if kind == "text":
+        return [{"": line} for line in text.removesuffix("\n").split("\n")]
+    rows = [dict(row) for _, row in _lines(path, kind, text)]
+    if not rows:
+        raise DataError(f"{path} holds no rows. {_LIST}")
+    return rows
+
+
 def _candidates(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     listed = (given,) if isinstance(given, str) else tuple(given)
     return (*listed, name)
@@ -155,8 +171,7 @@ def _read_one(path: Path, columns: Sequence[Column], names: Mapping[str, tuple[s
                 f"{path} is plain text, but this task needs the columns {listed}: give .jsonl or .csv{beside}."
             )
         return Table(source, [{needed[0].name: text}], plain=True)
-    lines = _json_lines(path, text) if kind == "jsonl" else _csv_lines(path, text, "\t" if kind == "tsv" else ",")
-    rows = [_pick(path, line, found, columns, names, join) for line, found in lines]
+    rows = [_pick(path, line, found, columns, names, join) for line, found in _lines(path, kind, text)]
     if not rows:
         raise DataError(f"{path} holds no rows. {_LIST}")
     return Table(source, rows, plain=False)
@@ -193,6 +208,11 @@ def _text(path: Path, raw: bytes) -> str:
         line = raw.count(10, 0, error.start) + 1
         raise DataError(f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8. {hint}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines(path: Path, kind: str, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Rows with the numbers of their lines."""
+    return _json_lines(path, text) if kind == "jsonl" else _csv_lines(path, text, "\t" if kind == "tsv" else ",")
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

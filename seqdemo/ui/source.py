@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from seqdemo.errors import SeqdemoError
-from seqdemo.plugin import Event, Generation, SamplingOptions, TaskConfig
+from seqdemo.plugin import Event, Generation, TaskConfig
 from seqdemo.store import Database, opened
+
+from .kinds import talks
 
 __all__ = ["Checkpoint", "Sdk", "Source", "Stream"]
 
@@ -39,31 +41,47 @@ class Source(Protocol):
     """Everything the page shows comes from here, so that tests can put something else in its place."""
 
     def checkpoints(self) -> Sequence[Checkpoint]: ...
+    def predictors(self) -> Sequence[Checkpoint]: ...
+    def tasks(self) -> Mapping[str, type[TaskConfig]]: ...
     def preferences(self, name: str) -> Mapping[str, Any]: ...
     def load(self, name: str) -> Any: ...
     def plugins(self, reload: bool = False) -> Sequence[Any]: ...
     def database(self) -> Database: ...
 
 
-def _generates(task: str) -> bool:
-    """Whether a task writes text: its options are those of sampling."""
-    from seqdemo.manager import manager
-
-    try:
-        config = manager().config_class("tasks", task)
-    except SeqdemoError:
-        return False
-    return issubclass(config, TaskConfig) and issubclass(config.options, SamplingOptions)
-
-
 class Sdk:
     """The installed seqdemo."""
 
     def checkpoints(self) -> Sequence[Checkpoint]:
-        """Every generator that can be loaded by name."""
+        """Every checkpoint that can be talked to, by name, and every one that cannot be loaded."""
         import seqdemo
 
-        return [record for record in seqdemo.available("checkpoints") if record.problem or _generates(record.task)]
+        tasks = self.tasks()
+        found = seqdemo.available("checkpoints")
+        return [record for record in found if record.problem or (record.task in tasks and talks(tasks[record.task]))]
+
+    def predictors(self) -> Sequence[Checkpoint]:
+        """Every other one that can be loaded: it gives results of some other type."""
+        import seqdemo
+
+        tasks = self.tasks()
+        found = [record for record in seqdemo.available("checkpoints") if not record.problem]
+        return [record for record in found if record.task in tasks and not talks(tasks[record.task])]
+
+    def tasks(self) -> Mapping[str, type[TaskConfig]]:
+        """The configs of all tasks that can be imported, under every name that reaches one."""
+        from seqdemo.manager import manager
+
+        known = manager()
+        found: dict[str, type[TaskConfig]] = {}
+        for name in known.records("tasks"):
+            try:
+                config = known.config_class("tasks", name)
+            except SeqdemoError:
+                continue  # the list of plugins says why
+            if issubclass(config, TaskConfig):
+                found[name] = config
+        return found
 
     def preferences(self, name: str) -> Mapping[str, Any]:
         """Prediction options the checkpoint prefers to the schema's defaults."""

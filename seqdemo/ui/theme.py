@@ -77,4 +77,4 @@ def theme() -> gr.themes.Base:
 
 def styles() -> str:
     """The style sheet."""
-    return "".join(map(asset, ("page.css", "sidebar.css", "tools.css")))
+    return "".join(map(asset, ("page.css", "sidebar.css", "tools.css", "results.css")))

@@ -100,6 +100,12 @@ class FakeSource:
     def checkpoints(self) -> list[FakeRecord]:
         return self.records
 
+    def predictors(self) -> list[FakeRecord]:
+        return []
+
+    def tasks(self) -> dict[str, Any]:
+        return {}
+
     def preferences(self, name: str) -> dict[str, Any]:
         return {"temperature": 0.0}
 
