@@ -105,4 +105,4 @@ def test_tokens_as_text(tmp_path: Path) -> None:
         pack(tmp_path / "sst" / f"trees_{part}.txt.xz", tree)
     assert run(tmp_path, tmp_path / "out", "--sets", "sst2").returncode == 0
     ((text, _),) = rows(tmp_path / "out" / "sst2" / "dev.jsonl")
-    assert text == "\"It doesn't (quite) work,\" he's said... the 1/2 $5 dogs' `bark'."
+    assert text == "\"It doesn't (quite) work,\" he's said... the 1/2 $5 dogs' 'bark'."

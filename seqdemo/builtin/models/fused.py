@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from seqdemo.plugin import RecurrentModel, State, Trace, build_model, sequence
 from seqdemo.plugin import state as verbs
 
+from . import ragged
 from .config import FusedConfig, GRUConfig, LSTMConfig, RNNConfig
 from .exchange import gate_weights
 from .scratch import ScratchCell, ScratchGRU, ScratchLSTM, ScratchRNN
@@ -88,12 +89,13 @@ class Fused(RecurrentModel):
             assert isinstance(y, Tensor)
             return y, after
         # torch packs no empty rows: these read one blanked position, and what came of it is put aside.
-        packed = pack_padded_sequence(
-            sequence.blank_padding(x, lengths), counts.clamp(min=1), batch_first=True, enforce_sorted=False
-        )
-        ragged, after = self._read(packed, state)
-        assert isinstance(ragged, PackedSequence)
-        y, _ = pad_packed_sequence(ragged, batch_first=True, total_length=x.shape[1])
+        blanked, some = sequence.blank_padding(x, lengths), counts.clamp(min=1)
+        if self.layers.mode == "LSTM" and ragged.fits(x):
+            y, after = self._read_padded(blanked, some, state)
+        else:
+            packed, after = self._read(pack_padded_sequence(blanked, some, True, enforce_sorted=False), state)
+            assert isinstance(packed, PackedSequence)
+            y, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
         return sequence.blank_padding(y, lengths), verbs.where((counts > 0).to(x.device), after, state)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -140,7 +142,7 @@ class Fused(RecurrentModel):
 
     def _read(self, x: Tensor | PackedSequence, state: State) -> tuple[Tensor | PackedSequence, State]:
         """The whole sequence through the fused layer."""
-        hidden = [torch.stack([state[place + entry] for place in self._places]) for entry in self.twin.entries]
+        hidden = self._hidden(state)
         dropping = self.training and self.config.weight_dropout > 0
         # cuDNN differentiates only what it ran as training: looking inside an evaluated model needs that too.
         differentiable = self.training or not hidden[0].is_cuda or not torch.is_grad_enabled()
@@ -156,11 +158,25 @@ class Fused(RecurrentModel):
         else:
             y, after = self.layers(x, tuple(hidden) if len(hidden) > 1 else hidden[0])
             last = after if len(hidden) > 1 else (after,)
-        # Mixed precision may give them in half precision; a state keeps the precision it came with.
-        return y, {
-            place + entry: stacked[at].to(state[place + entry].dtype)
+        return y, self._state(last, state)
+
+    def _read_padded(self, x: Tensor, lengths: Tensor, state: State) -> tuple[Tensor, State]:
+        """Rows of different lengths where torch's fused layer takes no packed ones."""
+        directions = 2 if self.config.bidirectional else 1
+        rate = self.config.dropout if self.training else 0.0
+        y, last = ragged.ragged_lstm(x, lengths, self._hidden(state), self._weights(), directions, rate)
+        return y, self._state(last, state)
+
+    def _hidden(self, state: State) -> list[Tensor]:
+        """A state as torch takes it: ``(L * D, B, H)`` for each entry."""
+        return [torch.stack([state[place + entry] for place in self._places]) for entry in self.twin.entries]
+
+    def _state(self, hidden: Sequence[Tensor], before: State) -> State:
+        """And back. Mixed precision may give it in half precision; a state keeps the precision it came with."""
+        return {
+            place + entry: stacked[at].to(before[place + entry].dtype)
             for at, place in enumerate(self._places)
-            for entry, stacked in zip(self.twin.entries, last, strict=True)
+            for entry, stacked in zip(self.twin.entries, hidden, strict=True)
         }
 
     def _read_directly(
