@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from .plugin import state as verbs
 __all__ = ["Score", "score"]
 
 _CHUNK = 512
+
+_LARGEST = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """``exp(loss)``."""
-        return math.exp(self.loss)
+        """``exp(loss)``; infinite where that is no number any more."""
+        return math.exp(self.loss) if self.loss < _LARGEST else math.inf
 
     @property
     def bits_per_character(self) -> float:

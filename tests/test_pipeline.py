@@ -16,7 +16,7 @@ from seqdemo.decoding import Engine
 from seqdemo.errors import BusyError, ConfigError, DeviceError, TokenizerError, UnknownNameError
 from seqdemo.pipeline import Pipeline
 from seqdemo.plugin import Done, Generation, Token
-from seqdemo.scoring import score
+from seqdemo.scoring import Score, score
 
 Make = Callable[..., Pipeline]
 
@@ -109,6 +109,11 @@ def test_a_notebook_has_the_pipelines_options(make_pipeline: Make) -> None:
     made = pipe.notebook(max_tokens=9, temperature=0).stream("The time").generation()
     assert len(made.tokens) == 9
     assert made.text == str(pipe.generate("The time", max_tokens=9, temperature=0))
+
+
+def test_a_text_that_cannot_be_has_no_finite_perplexity() -> None:
+    """Where no number is large enough it is infinite."""
+    assert Score("a", (1,), ("a",), (-1e9,)).perplexity == math.inf
 
 
 def test_score_of_nothing(make_pipeline: Make) -> None:

@@ -39,9 +39,9 @@ class ChatTab(Stage):
     # --- layout -------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.page = gr.State("", delete_callback=self._tabs.drop)
+        self.page = gr.State("", delete_callback=self.tabs.drop)
         with gr.Row(elem_classes=["sd-chat"]):
-            self.shelf = sidebar(self._owner, self._shelf, self._names)
+            self.shelf = sidebar(self._owner, self._shelf, self.names)
             with gr.Column(elem_classes=["sd-main"]):
                 with gr.Row(elem_classes=["sd-top"]):
                     self.model = gr.Dropdown(
@@ -106,17 +106,18 @@ class ChatTab(Stage):
 
     # --- arriving and leaving -----------------------------------------------------------------------------------
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """What can be talked to."""
         return [name for name, record in self._checkpoints().items() if not record.problem]
 
     def _arrive(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A page was loaded: whose it is, what can be talked to, and how the controls stand."""
         page, owner = str(request.session_hash), self._visitors.of(request)
-        tab = self._tabs.arrive(page, owner, str(event.key), bool(event.left), words_of(request))
+        tab = self.tabs.arrive(page, owner, str(event.key), bool(event.left), words_of(request))
         if not tab.wanted and not (tab.talk is not None and tab.talk.busy):
             tab.wanted = str(event.conversation)
         name = tab.talk.name if tab.talk is not None else self._held_with(owner, tab.wanted)
-        names = self._names()
+        names = self.names()
         chosen = name if name in names else next(iter(names), None)
         tab.tuned = chosen
         wide = int(event.width) > 900
@@ -124,7 +125,7 @@ class ChatTab(Stage):
 
     def _leave(self, request: gr.Request) -> None:
         """The page is gone: nothing goes on working for it."""
-        self._tabs.leave(str(request.session_hash))
+        self.tabs.leave(str(request.session_hash))
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
         if (tab := self._tab(request)) is not None:
@@ -144,13 +145,13 @@ class ChatTab(Stage):
         return tab.tuned if (tab := self._tab(request)) is not None else None
 
     def _owner(self, key: str) -> str:
-        tab = self._tabs.keyed(key)
+        tab = self.tabs.keyed(key)
         if tab is None:
             raise PageError("chat.gone")
         return tab.owner
 
     def _resync(self, key: str) -> str:
-        tab = self._tabs.keyed(str(key))
+        tab = self.tabs.keyed(str(key))
         return encode(whole(tab.talk, tab.key, None, words=tab.words)) if tab is not None else ""
 
     # --- talking ------------------------------------------------------------------------------------------------

@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from threading import Thread
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from seqdemo.plugin import Event, Prefill, Token
 
 from .messages import Message
 from .source import Stream
 
-__all__ = ["UPDATES_PER_SECOND", "Reply", "pulses"]
+__all__ = ["UPDATES_PER_SECOND", "Growing", "Reply", "pulses"]
 
 UPDATES_PER_SECOND = 20
 
@@ -96,8 +96,17 @@ class Reply:
         return self.finished
 
 
+class Growing(Protocol):
+    """What :func:`pulses` looks at."""
+
+    @property
+    def events(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
+
+
 async def pulses(
-    reply: Reply, per_second: float = UPDATES_PER_SECOND, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    reply: Growing, per_second: float = UPDATES_PER_SECOND, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
 ) -> AsyncIterator[None]:
     """Tick whenever there is something new in a reply, at most so often; the last tick comes after its end."""
     seen = -1

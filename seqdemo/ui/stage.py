@@ -40,9 +40,11 @@ class Stage:
     A reply runs in a thread of its own; the handler that shows it is a coroutine, so no worker thread waits with it.
 
     Attributes:
+        tabs: the browser tabs, which other parts of the page share.
         view, status, notice: the components that show a conversation, the strip below it and a line of news.
     """
 
+    tabs: Tabs
     view: gr.HTML
     status: gr.HTML
     notice: gr.HTML
@@ -52,14 +54,14 @@ class Stage:
         self._loader = loader
         self._shelf = Shelf(source.database, self._loader.get)
         self._visitors = visitors
-        self._tabs = Tabs()
-        loader.leaving.append(self._tabs.release)
+        self.tabs = Tabs()
+        loader.leaving.append(self.tabs.release)
 
     def _checkpoints(self) -> dict[str, Checkpoint]:
         return {record.name: record for record in self._source.checkpoints()}
 
     def _tab(self, request: gr.Request) -> Tab | None:
-        return self._tabs.at(str(request.session_hash), self._visitors.of(request))
+        return self.tabs.at(str(request.session_hash), self._visitors.of(request))
 
     def _held_with(self, owner: str, conversation: str) -> str | None:
         try:

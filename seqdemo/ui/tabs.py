@@ -10,14 +10,23 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock, Timer
+from typing import Protocol
 
 from .talk import Talk
 from .words import ENGLISH, Words
 
-__all__ = ["PATIENCE", "Tab", "Tabs"]
+__all__ = ["PATIENCE", "Tab", "Tabs", "Work"]
 
 PATIENCE = 10.0
 """Seconds a reply goes on while nobody looks at it: what a page has to come back after a reload."""
+
+
+class Work(Protocol):
+    """Something that streams for a tab."""
+
+    @property
+    def busy(self) -> bool: ...
+    def cancel(self) -> None: ...
 
 
 class Tab:
@@ -28,6 +37,7 @@ class Tab:
         owner: the visitor.
         talk: the conversation on show, None while it is being found.
         wanted: the id of one that is to be shown next.
+        beside: what streams on other parts of the page, by the part's name.
         words: the texts of its language, which may be another one after a reload.
         tuned: the checkpoint whose preferred options its controls were set to.
         pages: loads of the document that have not been forgotten yet.
@@ -39,6 +49,7 @@ class Tab:
         self.owner = owner
         self.talk: Talk | None = None
         self.wanted = ""
+        self.beside: dict[str, Work] = {}
         self.words = ENGLISH
         self.tuned: str | None = None
         self.pages: set[str] = set()
@@ -67,7 +78,7 @@ class Tab:
         """Stop whatever runs, unless somebody comes back in time."""
         with self._lock:
             self._stay()
-            if self.talk is not None and self.talk.busy:
+            if any(work.busy for work in self._works()):
                 self._timer = Timer(PATIENCE, self._give_up)
                 self._timer.daemon = True
                 self._timer.start()
@@ -85,7 +96,7 @@ class Tab:
     def _give_up(self) -> None:
         with self._lock:
             if not self.open or not self._looking:
-                self.cancel()
+                self.end()
 
     def newest(self, moment: float) -> bool:
         """Whether a choice made at a moment is the latest one heard of; an overtaken one must not be shown."""
@@ -111,9 +122,17 @@ class Tab:
             return turn == self._turn
 
     def cancel(self) -> None:
-        """Stop whatever is running."""
+        """Stop the reply that is running."""
         if self.talk is not None:
             self.talk.cancel()
+
+    def end(self) -> None:
+        """Stop whatever is running."""
+        for work in self._works():
+            work.cancel()
+
+    def _works(self) -> list[Work]:
+        return [*([] if self.talk is None else [self.talk]), *self.beside.values()]
 
 
 class Tabs:
@@ -183,5 +202,5 @@ class Tabs:
             tab.pages.discard(page)
             tab.open.discard(page)
             if not tab.pages:
-                tab.cancel()
+                tab.end()
                 self._by_key.pop(tab.key, None)

@@ -246,5 +246,6 @@ document.addEventListener("seqdemo:shown", (event) => {
   shown = event.detail;
   ask();
 });
+document.addEventListener("seqdemo:open", (event) => open(event.detail));
 document.addEventListener("seqdemo:changed", () => later(100));
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && later(100));
