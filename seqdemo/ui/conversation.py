@@ -13,9 +13,12 @@ import json
 from collections import deque
 from collections.abc import Callable
 from itertools import count
+from math import log
 from typing import Any
 
 import gradio as gr
+
+from seqdemo.plugin import Token
 
 from .assets import script
 from .intro import Intro
@@ -27,6 +30,7 @@ from .words import ENGLISH, Words
 __all__ = ["Window", "conversation", "encode", "whole"]
 
 _OVERLAP = 8
+_MOST_SURPRISING = 9_999
 _serial = count(1)
 
 _REASONS = {
@@ -63,7 +67,7 @@ def conversation(resync: Callable[[str], str]) -> gr.HTML:
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=script("conversation.js", "tools.js"),
+        js_on_load=script("shades.js", "conversation.js", "tools.js"),
         apply_default_css=False,
         server_functions=[fetch],
         elem_id="sd-conversation",
@@ -92,7 +96,14 @@ def _payload(message: Message, live: bool, words: Words) -> dict[str, Any]:
     held = {"role": message.role, "version": message.version, "versions": message.count, "live": live}
     if message.role == "user":
         return {**held, "text": message.text}
-    return {**held, "tokens": [token.text for token in message.tokens], "end": _end(message, words)}
+    texts = [token.text for token in message.tokens]
+    end = _end(message, words) or (None if live else _ended(message, "conversation.inside", words))
+    return {**held, "tokens": texts, "bits": _bits(message.tokens), "end": end}
+
+
+def _bits(tokens: list[Token]) -> list[int]:
+    """How surprising each token was to the model, in hundredths of a bit: -log2 of its probability."""
+    return [round(min(-100 * token.logprob / log(2), _MOST_SURPRISING)) for token in tokens]
 
 
 def encode(update: dict[str, Any]) -> str:
@@ -138,8 +149,10 @@ class Window:
     def update(self, finished: bool) -> dict[str, Any]:
         """The next update; ``finished`` is read before it, so that the last one is complete."""
         start, tokens = self._sent[0], self._message.tokens
-        texts = [token.text for token in tokens[start:]]
+        fresh = tokens[start:]
+        texts = [token.text for token in fresh]
         self._sent.append(start + len(texts))
+        end = _end(self._message, self._words) or _ended(self._message, "conversation.error", self._words)
         return {
             "kind": "more",
             "serial": next(_serial),
@@ -147,10 +160,12 @@ class Window:
             "message": self._index,
             "start": start,
             "tokens": texts,
-            "end": (_end(self._message, self._words) or _broken(len(tokens), self._words)) if finished else None,
+            "bits": _bits(fresh),
+            "end": end if finished else None,
             "busy": not finished,
         }
 
 
-def _broken(tokens: int, words: Words) -> dict[str, Any]:
-    return {"tail": "", "notes": [words.count("chat.tokens", tokens), words("conversation.error")], "seed": ""}
+def _ended(message: Message, reason: str, words: Words) -> dict[str, Any]:
+    """What is written below a reply that has no end of its own."""
+    return {"tail": "", "notes": [words.count("chat.tokens", len(message.tokens)), words(reason)], "seed": ""}

@@ -49,7 +49,7 @@ function addModel(said) {
   log.append(box);
   const message = { box, body, note, said, tokens: [], base: 0, count: 0 };
   messages.push(message);
-  append(message, 0, said.tokens);
+  append(message, 0, said.tokens, said.bits);
   if (said.end) finish(message, said.end);
   box.classList.toggle("sd-streaming", said.live);
   label(message);
@@ -59,12 +59,11 @@ function label(message) {
   message.body.setAttribute("aria-label", sayCount("conversation.reply", message.count));
 }
 
-function append(message, start, texts) {
+function append(message, start, texts, bits) {
   if (start > message.count) return false;
-  const fresh = texts.slice(message.count - start);
   const fragment = document.createDocumentFragment();
-  for (const text of fresh) {
-    const span = make("span", "sd-token", text);
+  for (let at = message.count - start; at < texts.length; at++) {
+    const span = make("span", `sd-token ${shades(bits[at])}`, texts[at]);
     span.dataset.token = message.count++;
     message.tokens.push(span);
     fragment.append(span);
@@ -159,7 +158,7 @@ function apply(value) {
   if (value.kind === "all") showAll(value);
   else {
     const message = value.talk === talk ? messages[value.message] : null;
-    if (!message || !append(message, value.start, value.tokens)) return void resync();
+    if (!message || !append(message, value.start, value.tokens, value.bits)) return void resync();
     if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
       equip(message, message.said, true);

@@ -25,6 +25,7 @@ WORDS = {
     "conversation.error": ("broke off", "中途出错"),
     "conversation.written": ("written by you", "由你写下"),
     "conversation.interrupted": ("interrupted", "被中断"),
+    "conversation.inside": ("up to here: it goes on in another version", "到此为止：后面的内容在另一个版本里"),
     "conversation.your_message": ("Your message", "你的消息"),
     "conversation.the_reply": ("Reply", "回复"),
     "conversation.again": ("Regenerate", "重新生成"),
