@@ -21,6 +21,7 @@ from .kinds import kinds
 from .language import Languages, i18n, label, switch
 from .loader import Loader
 from .markup import element
+from .models import ModelsTab
 from .plugins import plugins_tab
 from .source import Sdk, Source
 from .theme import styles, theme
@@ -58,9 +59,10 @@ def build(source: Source | None = None, *, visitors: Visitors | None = None) -> 
         switch()
         with gr.Tabs(elem_id="sd-tabs"):
             with gr.Tab(label("page.chat"), id="chat", elem_id="sd-tab-chat"):
-                ChatTab(demo, chosen, known, loader)
+                chat = ChatTab(demo, chosen, known, loader)
             for kind in kinds(chosen.tasks().values()):
                 AnswerTab(demo, chosen, known, loader, kind)
+            ModelsTab(chosen, known, loader, chat.model, chat.names)
             with gr.Tab(label("page.plugins"), id="plugins", elem_id="sd-tab-plugins"):
                 plugins_tab(demo, chosen, known)
     demo.queue(api_open=False, max_size=256)

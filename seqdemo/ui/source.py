@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from seqdemo import adding
+from seqdemo.adding import Offer
 from seqdemo.errors import SeqdemoError
 from seqdemo.plugin import Event, Generation, TaskConfig
+from seqdemo.pretrained import CheckpointRecord
 from seqdemo.store import Database, opened
 
 from .kinds import talks
@@ -45,6 +48,9 @@ class Source(Protocol):
     def tasks(self) -> Mapping[str, type[TaskConfig]]: ...
     def preferences(self, name: str) -> Mapping[str, Any]: ...
     def load(self, name: str) -> Any: ...
+    def installed(self) -> Sequence[CheckpointRecord]: ...
+    def offer(self, place: str) -> Offer: ...
+    def add(self, chosen: Offer, name: str) -> CheckpointRecord: ...
     def plugins(self, reload: bool = False) -> Sequence[Any]: ...
     def database(self) -> Database: ...
 
@@ -95,6 +101,20 @@ class Sdk:
         import seqdemo
 
         return seqdemo.load(name)
+
+    def installed(self) -> Sequence[CheckpointRecord]:
+        """Every checkpoint that has a name, whatever it is for."""
+        import seqdemo
+
+        return seqdemo.available("checkpoints")
+
+    def offer(self, place: str) -> Offer:
+        """What there is to add in a folder or on the hub."""
+        return adding.offer(place)
+
+    def add(self, chosen: Offer, name: str) -> CheckpointRecord:
+        """Add it."""
+        return adding.add(chosen, name)
 
     def plugins(self, reload: bool = False) -> Sequence[Any]:
         """Every plugin, and what failed in it."""

@@ -53,6 +53,8 @@ def theme() -> gr.themes.Base:
         input_background_fill="*background_fill_primary",
         input_background_fill_dark="*background_fill_primary",
         input_border_width="1px",
+        input_placeholder_color="*body_text_color_subdued",
+        input_placeholder_color_dark="*body_text_color_subdued",
         input_shadow="none",
         input_shadow_focus="none",
         button_primary_background_fill="#0f766e",
@@ -77,4 +79,6 @@ def theme() -> gr.themes.Base:
 
 def styles() -> str:
     """The style sheet."""
-    return "".join(map(asset, ("page.css", "sidebar.css", "tools.css", "results.css")))
+    return "".join(
+        map(asset, ("page.css", "sidebar.css", "tools.css", "colours.css", "travel.css", "results.css", "models.css"))
+    )

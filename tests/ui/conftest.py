@@ -15,8 +15,12 @@ from typing import Any
 import pytest
 import torch
 
+import seqdemo.pretrained
+from seqdemo import adding
+from seqdemo.adding import Offer
 from seqdemo.files import home
 from seqdemo.plugin import SamplingOptions
+from seqdemo.pretrained import CheckpointRecord
 from seqdemo.store import Database, opened
 
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
@@ -96,6 +100,7 @@ class FakeSource:
         self.scripts: dict[str, list[str]] = {"诗词": scripted.POEM}
         self.nasty: list[str] = scripted.NASTY
         self.folder: Path | None = None
+        self.place = Path(seqdemo.pretrained.__file__).parent
 
     def checkpoints(self) -> list[FakeRecord]:
         return self.records
@@ -118,6 +123,20 @@ class FakeSource:
     def load(self, name: str) -> FakePipeline:
         time.sleep(self.load_delay)
         return FakePipeline(self, name)
+
+    def installed(self) -> list[CheckpointRecord]:
+        return [
+            CheckpointRecord(one.name, one.summary, one.task, self.place / one.name, "shipped", ("lstm",), 3_500_000)
+            for one in self.records
+        ]
+
+    def offer(self, place: str) -> Offer:
+        return adding.offer(place)
+
+    def add(self, chosen: Offer, name: str) -> CheckpointRecord:
+        found = adding.add(chosen, name)
+        self.records.append(FakeRecord(found.name, found.summary))
+        return found
 
     def plugins(self, reload: bool = False) -> list[FakePlugin]:
         self.scans += reload

@@ -2,6 +2,7 @@
 
 WORDS = {
     "page.chat": ("Chat", "对话"),
+    "page.models": ("Models", "模型"),
     "page.plugins": ("Plugins", "插件"),
     "page.other": ("中文", "English"),
 }
