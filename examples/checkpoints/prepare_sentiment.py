@@ -9,7 +9,7 @@ input gives the same bytes. Read under DATA_DIR, where they are there, or those 
 ``sst2``: ``sst/trees_{train,dev,test}.txt.xz``, the Stanford Sentiment Treebank, its tokens put together as text is
 written (``does n't work .`` is ``doesn't work.``). Training rows are all phrases of the training trees that are not
 neutral; ``train-sentences.jsonl`` holds the whole sentences alone, and ``train-graded.jsonl`` all phrases, the neutral
-ones too, each with what its grade of the five says: ``{"negative": 0.25, "positive": 0.75}`` is somewhat positive.
+ones too, each with what its grade of the five says: ``{"negative": 0.1, "positive": 0.9}`` is somewhat positive.
 Neutral sentences are left out, as usual: 6,920 / 872 / 1,821.
 
 ``imdb``: ``imdb/{train,test}.jsonl.xz``, the Large Movie Review Dataset. It has no official dev part: a tenth of the
@@ -19,6 +19,12 @@ training reviews, chosen by their hashes, is taken for one.
 
 ``goemotions``: ``goemotions/{train,dev,test}.tsv.xz`` with ``labels.txt`` and ``sentiment_map.json``: Reddit comments,
 their emotions grouped as in the paper. Comments whose emotions are of several groups are left out.
+
+``english``: what the shipped English checkpoint learns from, labelled negative, neutral or positive; all of it may be
+passed on. GoEmotions, without the ambiguous emotions (surprise, curiosity, confusion, realization): a training comment
+whose other emotions are of several groups is shared between these. ``uci_sentiment/{amazon_cells,yelp}_labelled.txt``,
+sentences about products and restaurants; a tenth each, chosen by hashes, is dev and test. And
+``poem_sentiment/{train,dev,test}.tsv``, verses; those that are mixed are left out.
 
 A training row whose text is also a dev or test row is left out, and so is one that repeats another; how many they are
 is in the report. Published figures are mostly of models trained with them: ``--as-published`` keeps them.
@@ -39,10 +45,12 @@ from pathlib import Path
 from seqdemo.errors import DataError, SeqdemoError
 from seqdemo.files import write_atomic
 
-Row = tuple[str, str | tuple[float, ...]]
-"""Text and label, or the shares of the labels ``NAMES``."""
+Row = tuple[str, str | tuple[tuple[str, float], ...]]
+"""Text and label, or labels and the shares of them."""
 
 NAMES = ("negative", "positive")
+GRADES = ((1.0, 0.0), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.0, 1.0))
+"""How negative and how positive the five grades of the treebank are."""
 ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 TO_THE_RIGHT = {"(", "[", "{", "``", "`", "$", "#"}
 TO_THE_LEFT = {")", "]", "}", "''", "'", "n't", "%", *".,;:!?", "...", "'s", "'re", "'ve", "'ll", "'d", "'m"}
@@ -102,7 +110,7 @@ def sst2(data: Path) -> dict[str, list[Row]]:
     trees = {part: packed(data / "sst" / f"trees_{part}.txt.xz").split("\n") for part in ("train", "dev", "test")}
     parts = {part: polar(list(phrases(tree))[-1] for tree in lines if tree) for part, lines in trees.items()}
     every = [phrase for tree in trees["train"] for phrase in phrases(tree)]
-    graded: list[Row] = [(text, (1 - label / 4, label / 4)) for label, text in every]
+    graded: list[Row] = [(text, tuple(zip(NAMES, GRADES[n], strict=True))) for n, text in every]
     training = {"train": polar(every), "train-sentences": parts["train"], "train-graded": graded}
     return {**training, "dev": parts["dev"], "test": parts["test"]}
 
@@ -129,8 +137,8 @@ def chnsenticorp(data: Path) -> dict[str, list[Row]]:
     return parts
 
 
-def goemotions(data: Path) -> dict[str, list[Row]]:
-    """Comments whose emotions all belong to one group."""
+def comments(data: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Of GoEmotions: part, text, and the group of each of the comment's emotions."""
     folder = data / "goemotions"
     try:
         emotions = (folder / "labels.txt").read_text("utf-8").split()
@@ -138,16 +146,48 @@ def goemotions(data: Path) -> dict[str, list[Row]]:
     except FileNotFoundError as error:
         raise DataError(f"There is no {error.filename}, which says what the labels of GoEmotions are.") from error
     group = {name: label for label, names in groups.items() for name in names}
-    parts: dict[str, list[Row]] = {}
     for part in ("train", "dev", "test"):
         lines = packed(folder / f"{part}.tsv.xz").split("\n")
-        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        parts[part] = []
-        for row in reader:
-            found = {group[emotions[int(one)]] for one in row["label"].split(",")}
-            if len(found) == 1:
-                parts[part].append((row["text"], found.pop()))
+        for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
+            yield part, row["text"], [group[emotions[int(one)]] for one in row["label"].split(",")]
+
+
+def goemotions(data: Path) -> dict[str, list[Row]]:
+    """Comments whose emotions all belong to one group."""
+    parts: dict[str, list[Row]] = {"train": [], "dev": [], "test": []}
+    for part, text, groups in comments(data):
+        if len(set(groups)) == 1:
+            parts[part].append((text, groups[0]))
     return parts
+
+
+def english(data: Path) -> dict[str, list[Row]]:
+    """Comments, sentences about products and restaurants, and verses."""
+    parts: dict[str, list[Row]] = {"train": [], "dev": [], "test": []}
+    for part, text, groups in comments(data):
+        told = Counter(group for group in groups if group != "ambiguous")
+        if len(told) == 1:
+            parts[part].append((text, next(iter(told))))
+        elif told and part == "train":
+            parts[part].append((text, tuple((label, told[label] / told.total()) for label in sorted(told))))
+    for name in ("amazon_cells", "yelp"):
+        for text, label in table(data / "uci_sentiment" / f"{name}_labelled.txt"):
+            tenth = blake2b(text.encode(), digest_size=4).digest()[0] * 10 // 256
+            parts[{0: "dev", 1: "test"}.get(tenth, "train")].append((text, NAMES[int(label)]))
+    for part, rows in parts.items():
+        for _, text, label in table(data / "poem_sentiment" / f"{part}.tsv"):
+            if label != "2":
+                rows.append((text, {"-1": "negative", "0": "neutral", "1": "positive"}[label]))
+    return parts
+
+
+def table(path: Path) -> Iterator[list[str]]:
+    """The cells of a text file with tabs and without quotes."""
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except FileNotFoundError:
+        raise DataError(f"There is no {path}. Name a folder that holds it, or leave english out of --sets.") from None
+    return ([cell.strip() for cell in line.split("\t")] for line in lines if line.strip())
 
 
 SETS: Mapping[str, tuple[str, Callable[[Path], dict[str, list[Row]]]]] = {
@@ -155,6 +195,7 @@ SETS: Mapping[str, tuple[str, Callable[[Path], dict[str, list[Row]]]]] = {
     "imdb": ("imdb", imdb),
     "chnsenticorp": ("zh_sentiment", chnsenticorp),
     "goemotions": ("goemotions", goemotions),
+    "english": ("uci_sentiment", english),
 }
 
 
@@ -178,9 +219,7 @@ def write(folder: Path, parts: Mapping[str, Sequence[Row]], left_out: Mapping[st
     folder.mkdir(parents=True, exist_ok=True)
     report = {}
     for part, rows in parts.items():
-        told = [
-            (text, label if isinstance(label, str) else dict(zip(NAMES, label, strict=True))) for text, label in rows
-        ]
+        told = [(text, label if isinstance(label, str) else dict(label)) for text, label in rows]
         lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in told]
         write_atomic(folder / f"{part}.jsonl", "".join(f"{line}\n" for line in lines))
         labels = dict(sorted(Counter(str(label) for _, label in told).items()))

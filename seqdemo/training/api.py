@@ -347,12 +347,12 @@ def evaluate(
         where = next((str(p.device) for p in parts.head.parameters()), "cpu")
         config = validate(TrainingConfig, {**values, "device": where}, "evaluation")
     tables = read(_listed(data), parts.head.config.columns, columns, join)
-    first, held = split(tables, fraction if part != "all" else 0.0)
+    carries = parts.head.config.batching == "streams"
+    first, held = split(tables, fraction if part != "all" else 0.0, not carries)
     team = Team(config)
     parts.head.to(team.device)
     rows = held if part == "validation" else first
     batches = prepare.validation_batches(parts.head, rows, streams, window, batch_size, team)
-    carries = parts.head.config.batching == "streams"
     with torch.inference_mode():
         found = Evaluated(measure(parts.head, batches(), carries, team).compute())
     judged = judge(parts.head, rows, {**preferred, **(options or {})}, team.device)

@@ -122,7 +122,7 @@ def load_data(
     declared = plans.config.columns
     tables = read(files, declared, columns, join)
     others = read(validation, declared, columns, join) if validation else []
-    train, held = split(tables, 0.0 if others else fraction)
+    train, held = split(tables, 0.0 if others else fraction, plans.config.batching == "examples")
     if others:
         held, _ = split(others, 0.0)
     return Data(train, held, tuple(one.source for one in tables), tuple(one.source for one in others))

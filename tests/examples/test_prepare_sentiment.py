@@ -36,9 +36,18 @@ def data(tmp_path: Path) -> Path:
         if part != "dev":
             pack(folder / "imdb" / f"{part}.jsonl.xz", "".join(f"{json.dumps(row)}\n" for row in reviews))
         pack(folder / "zh_sentiment" / f"chnsenticorp_{part}.tsv.xz", f'label\ttext_a\n1\t"{part} 好\n0\t不好\n')
-        pack(folder / "goemotions" / f"{part}.tsv.xz", f"text\tlabel\tid\n{part} wow\t0,1\ta\nbah\t2\tb\nhm\t0,2\tc\n")
-    (folder / "goemotions" / "labels.txt").write_text("joy\nlove\nanger\n", "utf-8")
-    groups = {"positive": ["joy", "love"], "negative": ["anger"]}
+        pack(
+            folder / "goemotions" / f"{part}.tsv.xz",
+            f"text\tlabel\tid\n{part} wow\t0,1\ta\nbah\t2\tb\nhm\t0,2\tc\nhuh\t3\td\noh\t3,0\te\n",
+        )
+        (folder / "poem_sentiment").mkdir(exist_ok=True)
+        (folder / "poem_sentiment" / f"{part}.tsv").write_text(f"0\t{part} rose\t0\n1\tthorn\t2\n2\tash\t-1\n", "utf-8")
+    (folder / "uci_sentiment").mkdir()
+    for name in ("amazon_cells", "yelp"):
+        told = "".join(f'{name} "{n}\t{n % 2}\n' for n in range(60))
+        (folder / "uci_sentiment" / f"{name}_labelled.txt").write_text(told, "utf-8")
+    (folder / "goemotions" / "labels.txt").write_text("joy\nlove\nanger\nwonder\n", "utf-8")
+    groups = {"positive": ["joy", "love"], "negative": ["anger"], "ambiguous": ["wonder"]}
     (folder / "goemotions" / "sentiment_map.json").write_text(json.dumps(groups), "utf-8")
     return folder
 
@@ -76,7 +85,8 @@ def test_every_set_in_one_form(data: Path, tmp_path: Path) -> None:
     )
     assert reviews[1]
     assert rows(out / "chnsenticorp" / "train.jsonl") == [('"train 好', "positive")]
-    assert rows(out / "goemotions" / "test.jsonl") == [("test wow", "positive"), ("bah", "negative")]
+    emotions = [("test wow", "positive"), ("bah", "negative"), ("huh", "ambiguous")]
+    assert rows(out / "goemotions" / "test.jsonl") == emotions
     report = json.loads((out / "sst2" / "report.json").read_text("utf-8"))
     assert report["train"] == {"rows": 4, "labels": {"positive": 4}, "left_out": {"repeated": 0, "held_out": 1}}
 
@@ -106,3 +116,20 @@ def test_tokens_as_text(tmp_path: Path) -> None:
     assert run(tmp_path, tmp_path / "out", "--sets", "sst2").returncode == 0
     ((text, _),) = rows(tmp_path / "out" / "sst2" / "dev.jsonl")
     assert text == "\"It doesn't (quite) work,\" he's said... the 1/2 $5 dogs' 'bark'."
+
+
+def test_what_the_english_checkpoint_learns_from(data: Path, tmp_path: Path) -> None:
+    """Comments without ambiguous emotions, shared where they are of two groups; sentences in three parts; verses."""
+    assert run(data, tmp_path / "out", "--sets", "english").returncode == 0
+    parts = {part: rows(tmp_path / "out" / "english" / f"{part}.jsonl") for part in ("train", "dev", "test")}
+    train, told = parts["train"], [row for part in parts.values() for row in part]
+    assert ("train wow", "positive") in train
+    assert ("hm", {"negative": 0.5, "positive": 0.5}) in train
+    assert not any(text == "huh" for text, _ in told)
+    assert ("oh", "positive") in parts["test"]
+    assert ("train rose", "neutral") in train
+    assert not any(text == "thorn" for text, _ in told)
+    for name in ("amazon_cells", "yelp"):
+        found = [(text, label) for text, label in told if text.startswith(name)]
+        assert sorted(found) == sorted((f'{name} "{n}', ("negative", "positive")[n % 2]) for n in range(60))
+        assert 30 < sum(text.startswith(name) for text, _ in train) < 60

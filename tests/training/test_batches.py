@@ -184,6 +184,23 @@ def test_split_of_rows_is_spread(fraction: float, count: int) -> None:
     assert sorted(row["text"] for row in train + held) == sorted(rows)
 
 
+@pytest.mark.parametrize(("fraction", "count"), [(0.1, 200), (0.25, 37), (0.5, 10), (0.3, 100)])
+def test_split_of_examples_is_scattered(fraction: float, count: int) -> None:
+    """As many rows as otherwise, one of each stretch; labels that take turns are all held out."""
+    rows = [f"{n % 2} {n}" for n in range(count)]
+    evenly = split([table(rows)], fraction)[1]
+    train, held = split([table(rows[:9]), table(rows[9:])], fraction, scattered=True)
+    assert sorted(row["text"] for row in train + held) == sorted(rows)
+    assert len(held) == len(evenly)
+    before = -1
+    for mine, theirs in zip(held, evenly, strict=True):
+        place, end = (int(row["text"].split()[1]) for row in (mine, theirs))
+        assert before < place <= end
+        before = end
+    assert {row["text"][0] for row in held} == {"0", "1"}
+    assert split([table(rows)], fraction, scattered=True)[1] == held
+
+
 def test_split_of_too_little() -> None:
     """One character, or one row, leaves nothing to hold out."""
     for tables in ([table(["a"], plain=True)], [table(["one"])], [table([])]):
