@@ -3,6 +3,7 @@ way there."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,15 +19,26 @@ _SHOWN = 12
 _LINES = 4
 """Classes that are drawn as lines, at most."""
 _UNKNOWN = "<unk>"
+_SPACE = re.compile(r"\s*")
+_WORD = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\W\u3400-\u9fff]+(?:['’][^\W\u3400-\u9fff]+)*|\S)")
+"""A word, a Chinese character or a sign, with the white space before it."""
 
 
 @dataclass(slots=True)
 class _Piece:
-    """A stretch of text that can be shown: one token, or several that make up a character."""
+    """A stretch of text that can be shown: one token, or several that make up a character.
+
+    Attributes:
+        text: as it is shown.
+        contribution: of its tokens.
+        last: the last of them.
+        unknown: the vocabulary has no token for it.
+    """
 
     text: str
     contribution: float
     last: int
+    unknown: bool = False
 
 
 def classified(result: Classification, words: Words = ENGLISH) -> Markup:
@@ -82,9 +94,39 @@ def _pieces(result: Classification) -> list[_Piece]:
     for place, (text, share) in enumerate(zip(result.tokens, shares, strict=True)):
         held += share
         if text:
-            found.append(_Piece(text, held, place))
+            found.append(_Piece(text, held, place, text == _UNKNOWN))
             held = 0.0
+    written = _written(result.text, [None if piece.unknown else piece.text for piece in found])
+    for piece, text in zip(found, written or (), strict=False):
+        piece.text = text
     return found
+
+
+def _written(text: str, pieces: Sequence[str | None]) -> list[str] | None:
+    """The stretches of a text that its pieces stand for, together all of it: a tokenizer may have no capitals, and
+    says nothing of an unknown piece (None), which is taken for a word. None where the pieces are not the text's."""
+    plain = text.lower()
+    if len(plain) != len(text):
+        return None
+    found: list[str] = []
+    at = 0
+    for piece in pieces:
+        if piece is None:
+            unit = _WORD.match(text, at)
+            if unit is None:
+                return None
+            end = unit.end()
+        else:
+            core = piece.strip().lower()
+            start = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+            if not plain.startswith(core, start):
+                return None
+            end = start + len(core)
+        found.append(text[at:end])
+        at = end
+    if not found or text[at:].strip():
+        return None
+    return [*found[:-1], found[-1] + text[at:]]
 
 
 def _reading(result: Classification, pieces: Sequence[_Piece], words: Words) -> Markup:
@@ -97,13 +139,13 @@ def _reading(result: Classification, pieces: Sequence[_Piece], words: Words) -> 
             element(
                 "span",
                 piece.text,
-                class_="sd-piece" + (" sd-unknown" if piece.text == _UNKNOWN else ""),
+                class_="sd-piece" + (" sd-unknown" if piece.unknown else ""),
                 style=f"--sd-for:{max(share, 0.0):.3f};--sd-against:{max(-share, 0.0):.3f}",
-                data_token=visible(piece.text),
-                data_share=f"{piece.contribution:+.2f}" if result.contributions is not None else None,
+                data_token=visible(piece.text.strip() or piece.text),
+                data_share=_signed(piece.contribution) if result.contributions is not None else None,
                 data_after=percent(after[piece.last]) if after is not None else None,
                 data_at=f"{_place(piece.last, len(result.tokens)):.2f}",
-                title=f"{piece.contribution:+.2f}" if result.contributions is not None else None,
+                title=_signed(piece.contribution) if result.contributions is not None else None,
             )
         )
     text = element("div", *spans, class_="sd-reading", tabindex=0, role="group", aria_label=words("results.reading"))
@@ -120,6 +162,10 @@ def _reading(result: Classification, pieces: Sequence[_Piece], words: Words) -> 
         )
     line = _running(result, words) if result.running is not None else join()
     return element("section", text, *legend, line, class_="sd-why", data_label=result.label)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _place(token: int, tokens: int) -> float:

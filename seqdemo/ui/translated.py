@@ -42,7 +42,7 @@ def translated(result: Translation, words: Words = ENGLISH) -> Markup:
     if len(result.alternatives) > 1:
         parts.append(_best(result, words))
     else:
-        parts.append(element("p", words("results.score", score=f"{result.score:.2f}"), class_="sd-hint"))
+        parts.append(element("p", words("results.score", score=_number(result.score)), class_="sd-hint"))
     if result.alignment and any(result.target_tokens):
         parts.append(_alignment(result, words))
     return element(
@@ -55,8 +55,8 @@ def _best(result: Translation, words: Words) -> Markup:
         element(
             "tr",
             element("td", one.text),
-            element("td", f"{one.score:.2f}", class_="sd-number"),
-            element("td", f"{one.logprob:.2f}", class_="sd-number"),
+            element("td", _number(one.score), class_="sd-number"),
+            element("td", _number(one.logprob), class_="sd-number"),
         )
         for one in result.alternatives
     ]
@@ -69,6 +69,10 @@ def _best(result: Translation, words: Words) -> Markup:
         element("tbody", *rows),
         class_="sd-best",
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _grid(result: Translation) -> _Grid:

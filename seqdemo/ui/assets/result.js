@@ -19,7 +19,8 @@ function pickPiece(piece) {
   forget();
   const part = piece.closest(".sd-why");
   piece.classList.add("sd-picked");
-  const { token, share, after, at } = piece.dataset;
+  const { share, after, at } = piece.dataset;
+  const token = piece.matches(".sd-unknown") ? say("results.unknown", { token: piece.dataset.token }) : piece.dataset.token;
   const said = share ? [say("results.said_share", { token, share, label: part.dataset.label })] : [token];
   if (after) said.push(say("results.said_after", { after }));
   readout(part, said.join(" · "));

@@ -53,6 +53,7 @@ WORDS = {
     ),
     "results.for": ("speaks for “{label}”", "支持“{label}”"),
     "results.against": ("speaks against it", "反对"),
+    "results.unknown": ("{token} (unknown to the model)", "{token}（模型不认识）"),
     "results.said_share": (
         "{token}: {share} to the log-odds of “{label}”",
         "{token}：对“{label}”的对数几率贡献 {share}",
