@@ -10,9 +10,9 @@ as people's, to a tenth (distinct-2), and repeat themselves no more than a hundr
 chosen: the lowest temperature, then the lowest top-p, then the lowest repetition penalty. Where there is none, the one
 with the highest distinct-2 is. TEST has no part in it.
 
-Exchange number n stands in test conversation n, of those with four messages or more, after n modulo 3 exchanges as they
-were (fewer, where there are not so many): the next message is sent, and the reply is drawn with seed ``--seed`` + n.
-The next ``--replies`` are drawn alike for the figures. All are shown or counted; none is left out or redone.
+Exchange number n stands in test conversation n after n modulo 3 exchanges as they were (fewer, where there are not so
+many): the next message is sent, and the reply is drawn with seed ``--seed`` + n. The next ``--replies`` are drawn alike
+for the figures. All are shown or counted; none is left out or redone.
 
 A word is a run of letters, with apostrophes inside it, in lower case; a Chinese character is a word of its own.
 distinct-1 and distinct-2 (Li et al. 2016) are different words, and pairs of neighbouring words, over all of them.
@@ -73,8 +73,7 @@ def conversations(path: Path) -> list[list[str]]:
 
 def places(talks: Iterable[Sequence[str]]) -> Iterator[tuple[list[str], str, str]]:
     """What was said, the next message and the reply people gave, one place in each conversation."""
-    long = (talk for talk in talks if len(talk) > 3)
-    for number, talk in enumerate(long):
+    for number, talk in enumerate(talk for talk in talks if len(talk) > 1):
         start = 2 * min(number % 3, len(talk) // 2 - 1)
         yield list(talk[:start]), talk[start], talk[start + 1]
 
