@@ -92,7 +92,8 @@ def seqdemo_tasks() -> list[TaskRecord]:
 
 @hookimpl
 def seqdemo_steppers() -> list[StepperRecord]:
-    """One-token work for torch's three recurrent layers on the CPU, and for any one model on CUDA."""
+    """One-token work for torch's three recurrent layers on the CPU, alone and in a translator, and for any one model on
+    CUDA."""
     config = f"{_STEPPERS}.config"
     return [
         StepperRecord(
@@ -100,6 +101,12 @@ def seqdemo_steppers() -> list[StepperRecord]:
             f"{_STEPPERS}.recurrent:RecurrentPrepared",
             f"{config}:RecurrentStepperConfig",
             "rnn, lstm and gru on the CPU: packed weights in fp32, bf16 or int8.",
+        ),
+        StepperRecord(
+            "attending",
+            f"{_STEPPERS}.attending:AttendingPrepared",
+            f"{config}:AttendingStepperConfig",
+            "Translation with rnn, lstm or gru on the CPU: packed weights in fp32, bf16 or int8.",
         ),
         StepperRecord(
             "graphs",

@@ -16,16 +16,18 @@ from math import inf
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqdemo.errors import ConfigError
-from seqdemo.plugin import BeamOptions, Context, Decoded, Done, Hypothesis, State, TokenHead, Usage
+from seqdemo.plugin import BeamOptions, Context, Decoded, Done, Hypothesis, State, StepOutput, TokenHead, Usage
 from seqdemo.plugin import state as verbs
 
 from .contexts import join
 from .engine import engine
 from .generation import Reason
+from .prepare import advancing, starting
 from .sampling import no_choice, not_numbers
 
 __all__ = ["length_penalty", "search"]
@@ -39,7 +41,7 @@ _READS = 1_200_000_000
 _STARTED = 1024
 """Tokens that inputs begun in one turn may write together; how much they read goes with it."""
 
-_BEGUN = 16
+_BEGUN = 32
 """Inputs begun in one turn, at most."""
 
 _UNSEEN = 1e-9
@@ -99,17 +101,27 @@ class _Rows(NamedTuple):
         owner: ``(n,)``, the input of each, ascending.
         logprob: ``(n,)`` float64, of all its tokens.
         ids: ``(n, T)``.
-        state: after all of them.
         context: of its input.
-        logits: ``(n, V)`` float32, of the next token.
+        out: of the next token.
     """
 
     owner: Tensor
     logprob: Tensor
     ids: Tensor
-    state: State
     context: Context
-    logits: Tensor
+    out: StepOutput
+
+
+class _Looked(NamedTuple):
+    """Where the rows of a step looked.
+
+    Attributes:
+        attention: ``(n, S)``.
+        parent: ``(n,)``, the row each went on from, among those of the step before.
+    """
+
+    attention: Tensor
+    parent: Tensor
 
 
 class _Grown(NamedTuple):
@@ -135,12 +147,12 @@ class _Input:
     Attributes:
         limit: tokens at most.
         places: hypotheses that may go on.
-        found: what was put aside.
+        found: what was put aside, and which row of the last step it came from.
     """
 
     limit: int
     places: int
-    found: list[Hypothesis]
+    found: list[tuple[Hypothesis, int]]
 
     def settled(self, best: float, options: BeamOptions) -> bool:
         """Whether no row of a log-probability of at most ``best`` can become one of the ``n_best``.
@@ -148,17 +160,19 @@ class _Input:
         Log-probabilities only fall, ``lp`` is largest at the limit, and ``cp`` is never above 0: so nothing that goes
         on can score more than ``best / lp(limit)``.
         """
-        complete = [one for one in self.ranked() if one.complete]
+        if len(self.found) < options.n_best:
+            return False
+        complete = [one for one, _ in self.ranked() if one.complete]
         if len(complete) < options.n_best:
             return False
         return best / length_penalty(self.limit, options.length_penalty) <= complete[options.n_best - 1].score
 
-    def ranked(self) -> list[Hypothesis]:
+    def ranked(self) -> list[tuple[Hypothesis, int]]:
         """What was put aside, the best first; what did not end comes after what did. Of hypotheses that spell one text
         in different tokens only the best counts."""
-        best: dict[str, Hypothesis] = {}
-        for one in sorted(self.found, key=lambda each: (each.complete, each.score), reverse=True):
-            best.setdefault(one.text, one)
+        best: dict[str, tuple[Hypothesis, int]] = {}
+        for one, row in sorted(self.found, key=lambda each: (each[0].complete, each[0].score), reverse=True):
+            best.setdefault(one.text, (one, row))
         return list(best.values())
 
 
@@ -182,7 +196,9 @@ class _Search:
         self._inputs = [_Input(limit, options.beam_size, []) for limit in limits]
         self._late = False
         self._device = next(head.parameters()).device
-        self._forbidden = self._tensor(sorted(head.forbidden_ids))
+        self._advance = advancing(head, self._device)
+        self._looked: list[_Looked] = []
+        self._forbidden = sorted(head.forbidden_ids)
         self._ends = self._tensor(sorted(head.end_ids))
         self._prompts = [head.prompt(row) for row in rows]
         self._base: tuple[State, Context] = {}, {}
@@ -190,10 +206,10 @@ class _Search:
     def turns(self) -> Iterator[None]:
         """Do everything, a bounded piece between two items."""
         began = perf_counter()
-        begun: list[tuple[Context, State]] = []
+        start, begun = starting(self._head, self._device), list[tuple[Context, State]]()
         step = max(min(_STARTED // max(one.limit for one in self._inputs), _BEGUN), 1)
-        for start in range(0, len(self._given), step):
-            begun.append(self._head.start(self._given[start : start + step]))
+        for first in range(0, len(self._given), step):
+            begun.append(start(self._given[first : first + step]))
             yield
         self._base = verbs.concat([state for _, state in begun]), join([context for context, _ in begun])
         rows: _Rows | None = self._first()
@@ -201,8 +217,7 @@ class _Search:
         while rows is not None:
             yield
             rows = self._step(rows)
-        attention = self._attention()
-        self._finish(attention, ready - began, perf_counter() - ready)
+        self._finish(ready - began, perf_counter() - ready)
 
     # --- steps --------------------------------------------------------------------------------------------------
 
@@ -211,11 +226,14 @@ class _Search:
         state, context = self._base
         count = len(self._given)
         lengths = {len(prompt) for prompt in self._prompts}
-        ragged = None if len(lengths) == 1 else self._tensor([len(prompt) for prompt in self._prompts])
-        out = self._head.next(self._padded(self._prompts), state, context, lengths=ragged)
+        if lengths == {1}:
+            out = self._advance(self._padded(self._prompts), state, context)
+        else:
+            ragged = None if len(lengths) == 1 else self._tensor([len(prompt) for prompt in self._prompts])
+            out = self._head.next(self._padded(self._prompts), state, context, lengths=ragged)
         owner = torch.arange(count, device=self._device)
         blank = torch.zeros(count, dtype=torch.float64, device=self._device)
-        return _Rows(owner, blank, owner.new_zeros(count, 0), out.state, context, out.logits)
+        return self._rows(owner, blank, owner.new_zeros(count, 0), context, out, owner)
 
     def _step(self, rows: _Rows) -> _Rows | None:
         """One more token for every row; None when no row is left."""
@@ -234,20 +252,29 @@ class _Search:
         ids = torch.cat([rows.ids[parent], token.unsqueeze(1)], 1)
         same = torch.equal(owner, rows.owner)
         context = rows.context if same else verbs.select(self._base[1], owner)
-        out = self._head.next(token.unsqueeze(1), verbs.select(rows.state, parent), context)
-        return _Rows(owner, grown.logprob[staying], ids, out.state, context, out.logits)
+        state = rows.out.state
+        if not same or self._options.beam_size > 1:
+            state = verbs.select(state, parent)
+        out = self._advance(token.unsqueeze(1), state, context)
+        return self._rows(owner, grown.logprob[staying], ids, context, out, parent)
+
+    def _rows(
+        self, owner: Tensor, logprob: Tensor, ids: Tensor, context: Context, out: StepOutput, parent: Tensor
+    ) -> _Rows:
+        if out.attention is not None:
+            self._looked.append(_Looked(out.attention, parent))
+        return _Rows(owner, logprob, ids, context, out)
 
     def _grow(self, rows: _Rows) -> _Grown:
         """The likeliest continuations of each input, as many as it has places."""
         beam, count = self._options.beam_size, len(self._inputs)
-        # Of the model's own distribution: what is forbidden is left out, and its probability given to nobody.
-        total = rows.logits.logsumexp(1)
-        if not bool(total.isfinite().all()):
-            raise not_numbers()
-        logits = rows.logits.index_fill(1, self._forbidden, -inf)
-        width = min(beam, logits.shape[1])
-        values, tokens = logits.topk(width)
-        steps = (values.double() - total.double().unsqueeze(1)).clamp(max=0.0)
+        steps, tokens = self._likeliest(rows.out.logits)
+        width = steps.shape[1]
+        if beam == 1:
+            if not bool((steps > -inf).all()):
+                raise no_choice()
+            every = torch.arange(len(tokens), device=self._device)
+            return _Grown(rows.owner, every, tokens[:, 0], rows.logprob + steps[:, 0])
         # Rows of one input side by side: (B, K * width), -inf where there is no row.
         first = torch.searchsorted(rows.owner, torch.arange(count, device=self._device))
         slot = torch.arange(len(rows.owner), device=self._device) - first[rows.owner]
@@ -263,36 +290,63 @@ class _Search:
         parent = first[owner] + cell // width
         return _Grown(owner, parent, tokens[parent, cell % width], best[owner, rank])
 
+    def _likeliest(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """``(n, V)`` -> log-probabilities float64 and ids of the likeliest tokens, ``(n, K)``, the likeliest first.
+
+        Of the model's own distribution: what is forbidden is left out, and its probability given to nobody.
+        """
+        # By numpy, whose maximum takes a tenth of the time that torch's does on the CPU.
+        scores = logits.cpu().numpy()
+        top = scores.max(axis=1, keepdims=True)
+        if not np.isfinite(top).all():
+            raise not_numbers()
+        total = np.log(np.exp(scores - top).sum(axis=1, dtype=np.float64)) + top[:, 0]
+        scores = scores.copy()
+        scores[:, self._forbidden] = -inf
+        width = min(self._options.beam_size, scores.shape[1])
+        if width == 1:
+            tokens = scores.argmax(axis=1, keepdims=True)
+            values = np.take_along_axis(scores, tokens, axis=1)
+        else:
+            found = torch.from_numpy(scores).topk(width)
+            values, tokens = found.values.numpy(), found.indices.numpy()
+        steps = np.minimum(values - total[:, None], 0.0)
+        return torch.from_numpy(steps).to(self._device), torch.from_numpy(tokens).to(self._device)
+
     def _put_aside(self, rows: _Rows, grown: _Grown, leaving: Tensor, ended: Tensor) -> None:
         """Keep the hypotheses that end here."""
-        ids = torch.cat([rows.ids[grown.parent[leaving]], grown.token[leaving].unsqueeze(1)], 1)
+        parents = grown.parent[leaving]
+        ids = torch.cat([rows.ids[parents], grown.token[leaving].unsqueeze(1)], 1)
         owners, logprobs = grown.owner[leaving], grown.logprob[leaving].tolist()
-        covered = self._covered(owners, ids)
+        covered = self._covered(owners, parents, ids.shape[1])
         penalty = length_penalty(ids.shape[1], self._options.length_penalty)
         decode = self._head.output_tokenizer.decode
-        for owner, whole, logprob, complete, cover in zip(
-            owners.tolist(), ids.tolist(), logprobs, ended[leaving].tolist(), covered, strict=True
+        for owner, parent, whole, logprob, complete, cover in zip(
+            owners.tolist(), parents.tolist(), ids.tolist(), logprobs, ended[leaving].tolist(), covered, strict=True
         ):
             own = whole[:-1] if complete else whole
             score = logprob / penalty + cover
-            self._inputs[owner].found.append(Hypothesis(decode(own), score, logprob, tuple(own), complete))
+            self._inputs[owner].found.append((Hypothesis(decode(own), score, logprob, tuple(own), complete), parent))
             self._inputs[owner].places -= 1
 
     def _settled(self, grown: _Grown, leaving: Tensor) -> Tensor:
         """``(B,)`` bool: inputs none of whose rows needs to go on."""
-        owners, logprobs = grown.owner[~leaving].tolist(), grown.logprob[~leaving].tolist()
-        best: dict[int, float] = {}
-        for owner, logprob in zip(owners, logprobs, strict=True):
-            best.setdefault(owner, logprob)
-        done = [one.settled(best.get(place, -inf), self._options) for place, one in enumerate(self._inputs)]
+        done = [False] * len(self._inputs)
+        if self._options.beam_size > 1:
+            owners, logprobs = grown.owner[~leaving].tolist(), grown.logprob[~leaving].tolist()
+            best: dict[int, float] = {}
+            for owner, logprob in zip(owners, logprobs, strict=True):
+                best.setdefault(owner, logprob)
+            for owner, logprob in best.items():
+                done[owner] = self._inputs[owner].settled(logprob, self._options)
         return torch.tensor(done, device=self._device)
 
-    def _covered(self, owners: Tensor, ids: Tensor) -> list[float]:
-        """``cp`` of Wu et al. 2016, eq. 14, of hypotheses ``(m, T)``."""
+    def _covered(self, owners: Tensor, rows: Tensor, tokens: int) -> list[float]:
+        """``cp`` of Wu et al. 2016, eq. 14, of ``m`` hypotheses of so many tokens, from rows of the last step."""
         weight = self._options.coverage_penalty
         if not weight:
-            return [0.0] * len(ids)
-        attention = self._attend(owners, ids.tolist())
+            return [0.0] * len(owners)
+        attention = self._attention(rows, torch.full_like(rows, tokens))
         lengths = self._base[1].get("lengths")
         if attention is None or lengths is None:
             raise ConfigError("coverage_penalty is for models with attention, and this one has none. Set it to 0.")
@@ -303,33 +357,36 @@ class _Search:
 
     # --- results ------------------------------------------------------------------------------------------------
 
-    def _attend(self, owners: Tensor, texts: Sequence[Sequence[int]]) -> Tensor | None:
-        """``(m, T, S)``: the attention while each token of each text was chosen, 0 beyond its end."""
-        state, context = self._base
-        prompts = [self._prompts[owner] for owner in owners.tolist()]
-        read = self._padded([[*prompt, *text[:-1]] for prompt, text in zip(prompts, texts, strict=True)])
-        weights = self._head.attend(read, verbs.select(state, owners), verbs.select(context, owners))
-        if weights is None:
+    def _attention(self, rows: Tensor, tokens: Tensor) -> Tensor | None:
+        """``(m, T, S)``: the attention while each token of ``m`` hypotheses was chosen, 0 beyond their end; None where
+        the head attends to nothing.
+
+        Args:
+            rows: ``(m,)``, the row each came from when its last token was chosen.
+            tokens: ``(m,)``, how many it has, the end token included.
+        """
+        if not self._looked:
             return None
-        longest = max(len(text) for text in texts)
-        found = weights.new_zeros(len(texts), longest, weights.shape[2])
-        for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
-            found[row, : len(text)] = weights[row, len(prompt) - 1 : len(prompt) - 1 + len(text)]
+        longest = int(tokens.max())
+        first = self._looked[0].attention
+        found = first.new_zeros(len(rows), longest, first.shape[1])
+        at = rows.clone()
+        for step in reversed(range(longest)):
+            looked, inside = self._looked[step], tokens > step
+            found[inside, step] = looked.attention[at[inside]]
+            at[inside] = looked.parent[at[inside]]
         return found
 
-    def _attention(self) -> Tensor | None:
-        """Of the best hypothesis of each input, ``(B, T, S)``."""
-        end = next(iter(self._head.end_ids), 0)
-        best = [one.ranked()[0] for one in self._inputs]
-        texts = [[*one.ids, *[end] * one.complete] for one in best]
-        attention = self._attend(torch.arange(len(texts), device=self._device), texts)
-        return None if attention is None else attention.cpu()
-
-    def _finish(self, attention: Tensor | None, prefill: float, seconds: float) -> None:
+    def _finish(self, prefill: float, seconds: float) -> None:
+        ranked = [one.ranked()[: self._options.n_best] for one in self._inputs]
+        firsts, rows = zip(*(found[0] for found in ranked), strict=True)
+        attention = self._attention(self._tensor(rows), self._tensor([len(one.ids) + one.complete for one in firsts]))
+        if attention is not None:
+            attention = attention.cpu()
         count = len(self._inputs)
         size = verbs.nbytes(self._base[0]) // count
-        for place, (row, one) in enumerate(zip(self._given, self._inputs, strict=True)):
-            best, *others = one.ranked()[: self._options.n_best]
+        for place, (row, found) in enumerate(zip(self._given, ranked, strict=True)):
+            best, *others = (one for one, _ in found)
             tokens = len(best.ids) + best.complete
             usage = Usage(len(self._prompts[place]), tokens, seconds / count, prefill / count, size)
             reason: Reason = "end" if best.complete else "timeout" if self._late else "length"

@@ -28,6 +28,7 @@ from seqdemo.plugin import (
 )
 from seqdemo.plugin import state as verbs
 
+from .prepare import starting
 from .random import fresh_seed, uniforms
 from .snapshot import Snapshot
 from .stepper import Stepper
@@ -145,7 +146,7 @@ class Generating:
         request, start = self.request, self.request.start
         head = request.head
         self._began = perf_counter()
-        self._context, self._state = head.start([request.row])
+        self._context, self._state = starting(head, device)([request.row])
         pending, held = b"", ""
         if start is not None:
             try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import RLock
-from typing import cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,13 +14,16 @@ import torch
 from seqdemo.discovery import isolated
 from seqdemo.errors import ConfigError
 from seqdemo.manager import manager
-from seqdemo.plugin import Precision, Prepared, Stepper, StepperConfig, TokenHead
+from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, StepperConfig, TokenHead
 
-from .stepper import GenericStepper
+from .stepper import Advance, GenericStepper
 
-__all__ = ["PRECISIONS", "Stepping", "check_precision", "open_stepper", "stepping"]
+__all__ = ["PRECISIONS", "Stepping", "advancing", "check_precision", "open_stepper", "starting", "stepping"]
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
+
+Start = Callable[[Sequence[Mapping[str, Any]]], tuple[Context, State]]
+"""``B`` inputs -> their context and the state before anything is written."""
 
 _OWN: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
@@ -73,7 +76,20 @@ def check_precision(head: TokenHead, device: torch.device, precision: str) -> No
 def open_stepper(head: TokenHead, slots: int, device: torch.device) -> Stepper:
     """A stepper for a head, in the precision the head asks for."""
     prepared = _prepare(head, device).prepared
-    return GenericStepper(head, slots, device) if prepared is None else prepared.stepper(head, slots)
+    made = None if prepared is None else prepared.stepper(head, slots)
+    return GenericStepper(head, slots, device, advancing(head, device)) if made is None else made
+
+
+def starting(head: TokenHead, device: torch.device) -> Start:
+    """What reads inputs, in the precision the head asks for."""
+    prepared = _prepare(head, device).prepared
+    return head.start if prepared is None else partial(prepared.start, head)
+
+
+def advancing(head: TokenHead, device: torch.device) -> Advance:
+    """What reads one token in many rows at once, in the precision the head asks for."""
+    prepared = _prepare(head, device).prepared
+    return head.next if prepared is None else partial(prepared.advance, head)
 
 
 def stepping(head: TokenHead, device: torch.device) -> Stepping:

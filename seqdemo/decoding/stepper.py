@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from seqdemo.plugin import Context, State, Stepper, TokenHead
+from seqdemo.plugin import Context, State, StepOutput, Stepper, TokenHead
 from seqdemo.plugin import state as verbs
 
 from .contexts import join
 
-__all__ = ["GenericStepper", "Stepper"]
+__all__ = ["Advance", "GenericStepper", "Stepper"]
+
+Advance = Callable[[Tensor, State, Context], StepOutput]
+"""One token in each of ``n`` rows: ``(n, 1)`` ids, their states and contexts."""
 
 
 class GenericStepper(Stepper):
-    """Serves every token head through ``TokenHead.next``.
+    """Serves every token head, through ``TokenHead.next`` or what was prepared in its place.
 
     The state of the rows that step together stays as the head returned it, one batch, for as long as the same rows
     step, and so do their contexts, joined; all others lie in an arena, ``(slots, ...)`` for each entry.
+
+    Args:
+        advance: what reads one token; the head itself by default.
     """
 
-    def __init__(self, head: TokenHead, slots: int, device: torch.device) -> None:
+    def __init__(self, head: TokenHead, slots: int, device: torch.device, advance: Advance | None = None) -> None:
         super().__init__(slots)
-        self._head = head
+        self._advance = advance or head.next
         self._device = device
         self._arena: State = {}
         self._contexts: dict[int, Context] = {}
@@ -57,8 +63,14 @@ class GenericStepper(Stepper):
             self._settle()
             self._context = join([self._contexts[slot] for slot in active])
             self._live, self._batch = list(active), verbs.select(self._arena, active)
-        logits, self._batch, _ = self._head.next(tokens, self._batch, self._context)
+        logits, self._batch, *_ = self._advance(tokens, self._batch, self._context)
         return logits
+
+    def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
+        if ids.shape[1] != 1:
+            return super().read(head, ids, state, context)
+        logits, after, *_ = self._advance(ids, state, context)
+        return logits, after
 
     def _settle(self) -> None:
         """Write the rows that stepped together back to the arena."""

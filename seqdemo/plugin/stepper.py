@@ -6,7 +6,7 @@ Imports no torch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .config import SamplingOptions
     from .state import State
-    from .tasks import Context, TokenHead
+    from .tasks import Context, StepOutput, TokenHead
 
 __all__ = ["Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"]
 
@@ -169,15 +169,16 @@ class Stepper(ABC):
         Returns:
             logits ``(1, V)`` float32 and the state after all tokens read.
         """
-        logits, after, _ = head.next(ids, state, context)
+        logits, after, *_ = head.next(ids, state, context)
         return logits, after
 
 
-class Prepared(ABC):
+class Prepared:
     """A pipeline's weights, prepared for one-token work; built as ``cls(head, device, precision)``.
 
     It is kept for as long as the head lives, and made anew when the head's weights change, so it must not refer to
-    the head. Steppers in several threads may share it.
+    the head. Steppers in several threads may share it. It defines :meth:`stepper`, or :meth:`advance` and maybe
+    :meth:`start`, or all of them.
 
     Attributes:
         precision: what it computes in.
@@ -187,9 +188,18 @@ class Prepared(ABC):
     precision: Precision
     description: str
 
-    @abstractmethod
-    def stepper(self, head: TokenHead, slots: int) -> Stepper:
-        """A stepper with that many slots. It lives no longer than the head."""
+    def stepper(self, head: TokenHead, slots: int) -> Stepper | None:
+        """A stepper with that many slots, which lives no longer than the head. None: one around :meth:`advance`."""
+        return None
+
+    def start(self, head: TokenHead, rows: Sequence[Mapping[str, Any]]) -> tuple[Context, State]:
+        """``head.start``, for the same loops and for the slots of a stepper."""
+        return head.start(rows)
+
+    def advance(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> StepOutput:
+        """``head.next`` of one token in each of ``n`` rows, ``(n, 1)``, for loops that keep the states themselves: a
+        search puts its rows in a new order at every step."""
+        return head.next(ids, state, context)
 
 
 class StepperConfig(Config):

@@ -82,11 +82,14 @@ class StepOutput(NamedTuple):
         logits: ``(B, V)`` float32, for the token after the last one read.
         state: the state after all tokens read.
         trace: inner values of the model, name -> ``(B, T, ...)``; empty unless asked for.
+        attention: ``(B, S)``, how much each position of the source was attended to for these logits; a row sums to 1
+            over what counts of its source. None where the head attends to nothing.
     """
 
     logits: Tensor
     state: State
     trace: Trace
+    attention: Tensor | None = None
 
 
 class TokenIO(NamedTuple):
@@ -122,8 +125,8 @@ class Decoded:
         tokens: one event for each token; a search has none.
         done: why it ended and what it cost.
         hypotheses: what a search found, the best first, which is ``text``; empty where tokens were drawn.
-        attention: ``(T, S)``, what ``TokenHead.attend`` gave for the tokens of ``text`` and the end token, if it
-            has one; None where nobody asked.
+        attention: ``(T, S)``, ``StepOutput.attention`` as each token of ``text``, and the end token if it has one, was
+            chosen; None where it was not kept.
     """
 
     prompt: str
@@ -276,13 +279,6 @@ class TokenHead(TaskHead):
     def logits(self, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
         """Read ``ids`` ``(B, T)``: the logits after each of them, ``(B, T, V)`` float32, and the state at the end."""
         raise PluginError(f"{type(self).__name__} must define logits(ids, state, context).")
-
-    def attend(self, ids: Tensor, state: State, context: Context) -> Tensor | None:
-        """How much each position of the source is attended to after each of ``ids`` ``(B, T)``: ``(B, T, S)``.
-
-        Each row sums to 1 over what counts of the source. None where the head attends to nothing.
-        """
-        return None
 
     def max_tokens(self, row: Mapping[str, Any], options: SamplingOptions) -> int:
         """How many tokens may be decoded for an input; where it can be told from the input, fewer than the options

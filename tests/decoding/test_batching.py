@@ -145,7 +145,7 @@ def test_a_head_whose_rows_differ_by_place_is_found_out(toy: Any, engine: Engine
 
     class Uneven(toy.ToyHead):  # type: ignore[misc, name-defined]
         def next(self, ids: Any, state: Any, context: Any, **more: Any) -> Any:
-            logits, after, trace = super().next(ids, state, context, **more)
+            logits, after, trace, _ = super().next(ids, state, context, **more)
             return type(self).output_type(logits + torch.arange(len(logits)).unsqueeze(1) * 1e-3, after, trace)
 
     Uneven.output_type = toy.StepOutput

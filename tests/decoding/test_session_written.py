@@ -40,7 +40,7 @@ def loop(session: Session) -> tuple[Any, list[float], list[float]]:
                     logs = logits.double().log_softmax(-1)[0]
                     numbers.append(float(logs[token]))
                     entropies.append(float(-(logs.exp() * logs).sum()))
-                logits, state, _ = head.next(torch.tensor([[token]]), state, {})
+                logits, state, *_ = head.next(torch.tensor([[token]]), state, {})
     return state, numbers, entropies
 
 

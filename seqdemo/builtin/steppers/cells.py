@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqdemo.builtin.models.fused import Fused
+
 from .products import Floats
 
-__all__ = ["KINDS", "Entries", "Kind", "arranged"]
+__all__ = ["KINDS", "Entries", "Kind", "arranged", "weights_of"]
 
 Entries = tuple[Floats, ...]
 """State entries of one layer, each ``(n, H)``; the first is its output."""
@@ -105,3 +107,18 @@ KINDS = {
     "RNN_RELU": Kind((0,), 0, ("h",), _relu, bounded=False),
 }
 """By the ``mode`` of torch's layer."""
+
+
+def weights_of(model: Fused) -> tuple[Kind, list[tuple[Tensor, Tensor, Tensor, Tensor]]]:
+    """Its kind, and ``W``, ``b``, ``U``, ``d`` of each layer, as the cells take them: ``(G * H, ...)`` float32."""
+    kind, layers = KINDS[model.layers.mode], model.layers
+
+    def of(name: str, k: int) -> Tensor:
+        found = getattr(layers, f"{name}_l{k}", None)
+        if not isinstance(found, Tensor):  # a model without biases
+            found = torch.zeros(len(getattr(layers, f"weight_hh_l{k}")))
+        return arranged(found.detach().float(), kind)
+
+    names = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+    found = [tuple(of(name, k) for name in names) for k in range(model.config.num_layers)]
+    return kind, found  # type: ignore[return-value]  # four of each

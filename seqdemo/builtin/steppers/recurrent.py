@@ -24,7 +24,7 @@ from seqdemo.builtin.models.fused import Fused
 from seqdemo.errors import PluginError
 from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, TokenHead, TokenIO
 
-from .cells import KINDS, Entries, Kind, arranged
+from .cells import Entries, Kind, weights_of
 from .products import Floats, Pair, Product, product
 
 __all__ = ["TABLE_BYTES", "RecurrentPrepared", "RecurrentStepper"]
@@ -105,8 +105,7 @@ class RecurrentPrepared(Prepared):
 
 
 def _prepared(io: TokenIO, model: Fused, precision: Precision) -> _Weights:
-    kind = KINDS[model.layers.mode]
-    layers = [_layer(model, k, kind) for k in range(model.config.num_layers)]
+    kind, layers = weights_of(model)
     top, bias = (io.weight, io.bias) if io.project is None else io.project
     above = [(w, b) for w, b, _, _ in layers[1:]] + [(top.float(), bias.float())]
     w, b, u, _ = layers[0]
@@ -125,18 +124,6 @@ def _prepared(io: TokenIO, model: Fused, precision: Precision) -> _Weights:
         dtype=io.weight.dtype,
         whole=precision == "fp32" and io.weight.dtype == torch.float32,
     )
-
-
-def _layer(model: Fused, k: int, kind: Kind) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """``W``, ``b``, ``U``, ``d`` of a layer, as the cells take them: ``(G * H, ...)`` float32."""
-
-    def of(name: str) -> Tensor:
-        found = getattr(model.layers, f"{name}_l{k}", None)
-        if not isinstance(found, Tensor):  # a model without biases
-            found = torch.zeros(len(getattr(model.layers, f"weight_hh_l{k}")))
-        return arranged(found.detach().float(), kind)
-
-    return of("weight_ih"), of("bias_ih"), of("weight_hh"), of("bias_hh")
 
 
 @contextmanager

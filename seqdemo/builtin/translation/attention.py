@@ -48,7 +48,11 @@ class Attention(nn.Module):
         Returns:
             the mean of the memory ``(B, T, M)``, and the weights ``(B, T, S)``, 0 beyond ``lengths``.
         """
-        scores = self.scores(self.query(queries), keys)
+        return self.attend(self.query(queries), memory, keys, lengths)
+
+    def attend(self, queries: Tensor, memory: Tensor, keys: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward`, of queries that were projected: ``(B, T, A)``."""
+        scores = self.scores(queries, keys)
         beyond = ~sequence.valid(lengths, memory.shape[1]).unsqueeze(1)
         weights = scores.masked_fill(beyond, -torch.inf).softmax(-1)
         return weights @ memory, weights

@@ -150,9 +150,13 @@ class TranslationHead(TokenHead):
         return [self._start]
 
     def start(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Context, State]:
+        return self._context(*self.sources(rows)), self.initial_state(len(rows))
+
+    def sources(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Tensor, Tensor]:
+        """Ids of the rows' sources, each closed by the end token, ``(B, S)``, and their lengths ``(B,)``."""
         batch = _sources([self._source(row) for row in rows])
         at = self.bias.device
-        return self._context(batch["source"].to(at), batch["lengths"].to(at)), self.initial_state(len(rows))
+        return batch["source"].to(at), batch["lengths"].to(at)
 
     def next(
         self, ids: Tensor, state: State, context: Context, lengths: Tensor | None = None, trace: bool = False
@@ -162,13 +166,15 @@ class TranslationHead(TokenHead):
             return StepOutput(self._logits(state[OUTPUT]), dict(state), {})
         read = self._read(ids, state, context, lengths)
         traces = {"attention": read.weights} if trace else {}
-        return StepOutput(self._logits(read.state[OUTPUT]), read.state, traces)
+        weights = read.weights[:, -1] if lengths is None else _last(read.weights, lengths.to(ids.device))
+        return StepOutput(self._logits(read.state[OUTPUT]), read.state, traces, weights)
 
     def logits(self, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
         read = self._read(ids, state, context)
         return self._logits(read.vectors), read.state
 
     def attend(self, ids: Tensor, state: State, context: Context) -> Tensor:
+        """How much each position of the source is attended to after each of ``ids`` ``(B, T)``: ``(B, T, S)``."""
         if self.config.input_feeding:
             return self._read(ids, state, context).weights
         # Only input feeding lets the attention depend on what follows it.
@@ -246,8 +252,7 @@ class TranslationHead(TokenHead):
         last = vectors[:, -1]
         if lengths is not None:
             counts = lengths.to(ids.device)
-            last = vectors[torch.arange(len(ids), device=ids.device), (counts - 1).clamp(min=0)]
-            last = torch.where((counts > 0).unsqueeze(1), last, state[OUTPUT])
+            last = torch.where((counts > 0).unsqueeze(1), _last(vectors, counts), state[OUTPUT])
         after = verbs.prefixed(decoder, DECODER) | refiner | {OUTPUT: last.to(state[OUTPUT].dtype)}
         return _Read(vectors, weights, after)
 
@@ -308,6 +313,11 @@ def _embedding(tokenizer: Tokenizer, width: int) -> nn.Embedding:
     made = nn.Embedding(tokenizer.vocab_size, width)
     nn.init.normal_(made.weight, std=_SPREAD)
     return made
+
+
+def _last(values: Tensor, counts: Tensor) -> Tensor:
+    """``(B, T, ...)`` -> each row's at the last of its ``counts`` ``(B,)`` positions; of 0 the first."""
+    return values[torch.arange(len(values), device=values.device), (counts - 1).clamp(min=0)]
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
