@@ -9,7 +9,8 @@ input gives the same bytes. Read under DATA_DIR, where they are there, or those 
 ``sst2``: ``sst/trees_{train,dev,test}.txt.xz``, the Stanford Sentiment Treebank, its tokens put together as text is
 written (``does n't work .`` is ``doesn't work.``). Training rows are all phrases of the training trees that are not
 neutral; ``train-sentences.jsonl`` holds the whole sentences alone, and ``train-graded.jsonl`` all phrases, the neutral
-ones too, each with what its grade of the five says: ``{"negative": 0.1, "positive": 0.9}`` is somewhat positive.
+ones too, each with what its grade of the five says: ``{"negative": 0.1, "positive": 0.9}`` is somewhat positive; whole
+sentences have their labels.
 Neutral sentences are left out, as usual: 6,920 / 872 / 1,821.
 
 ``imdb``: ``imdb/{train,test}.jsonl.xz``, the Large Movie Review Dataset. It has no official dev part: a tenth of the
@@ -110,7 +111,8 @@ def sst2(data: Path) -> dict[str, list[Row]]:
     trees = {part: packed(data / "sst" / f"trees_{part}.txt.xz").split("\n") for part in ("train", "dev", "test")}
     parts = {part: polar(list(phrases(tree))[-1] for tree in lines if tree) for part, lines in trees.items()}
     every = [phrase for tree in trees["train"] for phrase in phrases(tree)]
-    graded: list[Row] = [(text, tuple(zip(NAMES, GRADES[n], strict=True))) for n, text in every]
+    sentences = dict(parts["train"])
+    graded: list[Row] = [(text, sentences.get(text) or tuple(zip(NAMES, GRADES[n], strict=True))) for n, text in every]
     training = {"train": polar(every), "train-sentences": parts["train"], "train-graded": graded}
     return {**training, "dev": parts["dev"], "test": parts["test"]}
 

@@ -1,7 +1,8 @@
 """A recurrent classifier beside what it has to beat, on the official split of a data set.
 
     python examples/checkpoints/prepare_sentiment.py DATA_DIR sets
-    python tests/benchmarks/sentiment.py sets/sst2 --out runs/sst2 --seeds 0 1 2 -- --tokenizer words --epochs 4
+    python tests/benchmarks/sentiment.py sets/sst2 --train train-graded --out runs/sst2 -- --preset sst2
+    python tests/benchmarks/sentiment.py sets/english --out runs/english --unseen sets/sst2 -- --preset sentiment-en
 
 The folder holds ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl`` (rows ``{"text", "label"}``). What stands after
 ``--`` is given to ``seqdemo train sentiment`` as it is, once for each seed. A run that was stopped goes on, and one
@@ -14,6 +15,10 @@ Rows of the table, all measured on the test part, by the same code:
   chosen on the dev part. Where there is ``train-sentences.jsonl``, it is trained on that too, and the one that is
   better on the dev part is shown;
 - recurrent: mean and standard deviation over the seeds; its checkpoint is chosen on the dev part.
+
+``--unseen`` measures the same models on the test parts of other sets. Where these have fewer labels, the probabilities
+of the others are left out and the rest scaled to add up to 1: a model that also knows "neutral" is asked for the
+likelier of "negative" and "positive".
 
 ECE is the expected calibration error in 15 bins (Guo et al. 2017). The test part is read only to be measured.
 """
@@ -58,13 +63,23 @@ class Part:
 
 
 def read(path: Path) -> Part:
-    """A file of rows."""
+    """A file of rows; where one says how likely several labels are, its label is the likeliest."""
     found = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
-    return Part([row["text"] for row in found], [row["label"] for row in found])
+    labels = [row["label"] for row in found]
+    return Part(
+        [row["text"] for row in found],
+        [label if isinstance(label, str) else max(label, key=label.__getitem__) for label in labels],
+    )
 
 
 def measured(probabilities: Probabilities, names: Sequence[str], part: Part) -> dict[str, float]:
-    """The metrics of probabilities ``(rows, labels)``, by the code that measures the recurrent model."""
+    """The metrics of probabilities ``(rows, labels)``, by the code that measures the recurrent model.
+
+    Labels that no row of the part has are left out, where there are such.
+    """
+    kept = [place for place, name in enumerate(names) if name in set(part.labels)]
+    probabilities, names = probabilities[:, kept], [names[place] for place in kept]
+    probabilities = probabilities / np.maximum(probabilities.sum(1, keepdims=True), 1e-12)
     logits = torch.from_numpy(np.log(np.maximum(probabilities, 1e-12)))
     labels = torch.tensor([list(names).index(label) for label in part.labels])
     total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
@@ -86,30 +101,34 @@ def words_and_pairs(text: str) -> list[str]:
     return [*words, *(f"{a} {b}" for a, b in pairwise(words))]
 
 
-def bag_of_words(train: Part, names: Sequence[str], dev: Part, test: Part) -> tuple[dict[str, float], dict[str, float]]:
-    """Metrics on the dev and the test part."""
+def bag_of_words(train: Part, names: Sequence[str], dev: Part, tests: Sequence[Part]) -> list[dict[str, float]]:
+    """Metrics on the dev part and on each test part."""
     vectorizer = TfidfVectorizer(analyzer=words_and_pairs, sublinear_tf=True, min_df=2)
-    x, held, tested = vectorizer.fit_transform(train.texts), *(vectorizer.transform(p.texts) for p in (dev, test))
-    best: tuple[dict[str, float], dict[str, float]] | None = None
+    x, *others = vectorizer.fit_transform(train.texts), *(vectorizer.transform(part.texts) for part in (dev, *tests))
+    best: list[dict[str, float]] = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=1000).fit(x, train.labels)
         order = [list(model.classes_).index(name) for name in names]
-        on_dev = measured(model.predict_proba(held)[:, order], names, dev)
-        if best is None or on_dev["accuracy"] > best[0]["accuracy"]:
-            best = on_dev, measured(model.predict_proba(tested)[:, order], names, test)
-    assert best is not None
+        on_dev = measured(model.predict_proba(others[0])[:, order], names, dev)
+        if not best or on_dev["accuracy"] > best[0]["accuracy"]:
+            on_tests = zip(others[1:], tests, strict=True)
+            best = [on_dev, *(measured(model.predict_proba(one)[:, order], names, part) for one, part in on_tests)]
     return best
 
 
-def recurrent(folder: Path, out: Path, seed: int, flags: Sequence[str]) -> dict[str, float]:
-    """Train with one seed, unless that was done, and measure."""
-    run = out / f"seed-{seed}"
+def recurrent(data: Path, dev: Path, run: Path, seed: int, flags: Sequence[str]) -> None:
+    """Train with one seed, unless that was done."""
     state = run / "training" / "run.json"
     if not (state.is_file() and json.loads(state.read_text("utf-8"))["status"] == "finished"):
-        command = [sys.executable, "-m", "seqdemo", "train", "sentiment", "--data", str(folder / "train.jsonl")]
-        command += ["--validation", str(folder / "dev.jsonl"), "--out", str(run), "--seed", str(seed), *flags]
+        command = [sys.executable, "-m", "seqdemo", "train", "sentiment", "--data", str(data)]
+        command += ["--validation", str(dev), "--out", str(run), "--seed", str(seed), *flags]
         subprocess.run(command, check=True)
-    return seqdemo.evaluate(run, folder / "test.jsonl")
+
+
+def predicted(run: Path, names: Sequence[str], part: Part) -> dict[str, float]:
+    """The metrics of a run's checkpoint."""
+    results = seqdemo.load(run)(part.texts)
+    return measured(np.array([[result.scores[name] for name in names] for result in results]), names, part)
 
 
 def line(name: str, runs: Sequence[Mapping[str, float]], note: str = "") -> str:
@@ -123,29 +142,37 @@ def line(name: str, runs: Sequence[Mapping[str, float]], note: str = "") -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table for the set, and one for each unseen one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="Folder for the runs.")
+    parser.add_argument("--train", default="train", help="What the recurrent model learns from: this file of FOLDER.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--unseen", type=Path, nargs="*", default=[], help="Folders of other sets.")
     own, *flags = (list(part) for _, part in groupby(sys.argv[1:], lambda word: word == "--"))
     given, training = parser.parse_args(own), flags[-1] if flags else []
-    train, dev, test = (read(given.folder / f"{part}.jsonl") for part in ("train", "dev", "test"))
+    train, dev = (read(given.folder / f"{part}.jsonl") for part in ("train", "dev"))
+    folders = [given.folder, *given.unseen]
+    tests = [read(folder / "test.jsonl") for folder in folders]
     names = sorted(set(train.labels))
-    sizes = " / ".join(f"{len(part.texts):,}" for part in (train, dev, test))
-    print(f"{given.folder.name}: {sizes} rows, {len(names)} labels")
     print(f"Python {platform.python_version()}, torch {torch.__version__}, scikit-learn {sklearn.__version__}")
-    print(f"seqdemo {seqdemo.__version__} train sentiment {' '.join(training)}\n")
-    print(f"| | {' | '.join(SHOWN.values())} | |\n| --- |{' --- |' * (len(SHOWN) + 1)}")
-    print(line("majority", [majority(train, names, test)]), flush=True)
-    bags = {"train": bag_of_words(train, names, dev, test)}
+    print(f"seqdemo {seqdemo.__version__} train sentiment {' '.join(training)}")
+    bags = {"train": bag_of_words(train, names, dev, tests)}
     sentences = given.folder / "train-sentences.jsonl"
     if sentences.is_file():
-        bags["train-sentences"] = bag_of_words(read(sentences), names, dev, test)
+        bags["train-sentences"] = bag_of_words(read(sentences), names, dev, tests)
     chosen = max(bags, key=lambda name: bags[name][0]["accuracy"])
-    print(line("bag of words", [bags[chosen][1]], f"trained on {chosen}.jsonl"), flush=True)
-    runs = [recurrent(given.folder, given.out, seed, training) for seed in given.seeds]
-    print(line("recurrent", runs, f"seeds {', '.join(map(str, given.seeds))}"))
+    runs = {seed: given.out / f"seed-{seed}" for seed in given.seeds}
+    for seed, run in runs.items():
+        recurrent(given.folder / f"{given.train}.jsonl", given.folder / "dev.jsonl", run, seed, training)
+    for place, (folder, test) in enumerate(zip(folders, tests, strict=True)):
+        sizes = " / ".join(f"{len(part.texts):,}" for part in (train, dev, test))
+        print(f"\n{folder.name}: {sizes} rows, {len(set(test.labels))} labels\n")
+        print(f"| | {' | '.join(SHOWN.values())} | |\n| --- |{' --- |' * (len(SHOWN) + 1)}")
+        print(line("majority", [majority(train, names, test)]))
+        print(line("bag of words", [bags[chosen][place + 1]], f"trained on {chosen}.jsonl"))
+        found = [predicted(run, names, test) for run in runs.values()]
+        print(line("recurrent", found, f"seeds {', '.join(map(str, runs))}"), flush=True)
 
 
 if __name__ == "__main__":

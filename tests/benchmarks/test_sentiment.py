@@ -39,11 +39,15 @@ def test_baselines(sentiment: ModuleType, folder: Path) -> None:
     names = ["negative", "positive"]
     assert sentiment.majority(train, names, test)["accuracy"] == test.labels.count("negative") / 50
     assert sentiment.words_and_pairs("It isn't 好 !") == ["it", "isn't", "好", "!", "it isn't", "isn't 好", "好 !"]
-    for found in sentiment.bag_of_words(train, names, dev, test):
+    for found in sentiment.bag_of_words(train, names, dev, [test, dev]):
         assert found["accuracy"] == 1.0
     sure = np.array([[0.8, 0.2], [0.3, 0.7]])
-    part = sentiment.Part(["x", "y"], ["negative", "negative"])
-    assert sentiment.measured(sure, names, part)["calibration_error"] == pytest.approx((0.2 + 0.7) / 2)
+    part = sentiment.Part(["x", "y"], ["negative", "positive"])
+    assert sentiment.measured(sure, names, part)["calibration_error"] == pytest.approx((0.2 + 0.3) / 2)
+    unsure = np.array([[0.1, 0.8, 0.1], [0.1, 0.7, 0.2]])
+    two = sentiment.Part(["x", "y"], ["negative", "positive"])
+    restricted = sentiment.measured(unsure, ["negative", "neutral", "positive"], two)
+    assert (restricted["accuracy"], restricted["calibration_error"]) == (1.0, pytest.approx((0.5 + 1 / 3) / 2))
 
 
 def test_the_table(
@@ -51,13 +55,15 @@ def test_the_table(
 ) -> None:
     """One command trains each seed with the flags it was given, and prints three rows; again, it only measures."""
     flags = ["--tokenizer", "words", "--hidden", "6", "--steps", "2", "--device", "cpu", "--quiet"]
-    arguments = ["sentiment.py", str(folder), "--out", str(folder / "runs"), "--seeds", "3", "4", "--", *flags]
+    arguments = ["sentiment.py", str(folder), "--out", str(folder / "runs"), "--seeds", "3", "4"]
+    arguments += ["--unseen", str(folder), "--", *flags]
     monkeypatch.setattr(sys, "argv", arguments)
     sentiment.main()
     printed = capfd.readouterr().out
-    assert re.search(r"\| majority \| 0\.5", printed)
-    assert re.search(r"\| bag of words \| 1\.0000", printed)
-    (row,) = re.findall(r"\| recurrent \| .*", printed)
+    assert len(re.findall(r"\| majority \| 0\.5", printed)) == 2
+    assert len(re.findall(r"\| bag of words \| 1\.0000", printed)) == 2
+    row, unseen = re.findall(r"\| recurrent \| .*", printed)
+    assert row == unseen
     assert row.count("±") == 4
     assert row.endswith("| seeds 3, 4 |")
     monkeypatch.setattr(sentiment.subprocess, "run", None)

@@ -78,6 +78,7 @@ def test_every_set_in_one_form(data: Path, tmp_path: Path) -> None:
     graded = rows(out / "sst2" / "train-graded.jsonl")
     assert ("lovely / film", {"negative": 0.0, "positive": 1.0}) in graded
     assert ("So so", {"negative": 0.5, "positive": 0.5}) in graded
+    assert ("A lovely / film", "positive") in graded
     assert len(graded) == 10
     reviews = [rows(out / "imdb" / f"{part}.jsonl") for part in ("train", "dev")]
     assert sorted(reviews[0] + reviews[1]) == sorted(
