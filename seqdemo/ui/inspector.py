@@ -16,7 +16,10 @@ __all__ = ["inspector", "token_view"]
 
 
 def inspector() -> gr.HTML:
-    """The component; its value is made by :func:`token_view`."""
+    """The component; its value is made by :func:`token_view`.
+
+    It triggers ``instead`` (message, token, other) and ``within`` (message, token).
+    """
     title = element("h2", data_say="inspector.token")
     hint = element("p", data_say="inspector.hint", class_="sd-hint")
     return gr.HTML(
@@ -45,17 +48,28 @@ def _bar(kind: str, value: float) -> Markup:
     return element("td", track, element("span", _percent(value), class_="sd-percent"))
 
 
+def _on(alternative: Alternative, words: Words) -> Markup:
+    name = words("inspector.on_name", token=visible(alternative.text))
+    return element(
+        "td",
+        element("button", "↳", type="button", class_="sd-on", data_other=alternative.id, aria_label=name, title=name),
+    )
+
+
 def _row(alternative: Alternative, chosen: bool, words: Words) -> Markup:
     name = element("span", visible(alternative.text), class_="sd-glyphs")
     label = [name, element("span", words("inspector.chosen"), class_="sd-chosen-mark")] if chosen else [name]
     head = element("th", *label, scope="row")
-    return element(
-        "tr", head, _bar("sd-raw", alternative.raw), _bar("sd-ruled", alternative.ruled), class_="sd-chosen" * chosen
-    )
+    bars = _bar("sd-raw", alternative.raw), _bar("sd-ruled", alternative.ruled)
+    return element("tr", head, *bars, _on(alternative, words), class_="sd-chosen" * chosen)
 
 
-def token_view(token: Token | None, words: Words = ENGLISH) -> Markup:
-    """The panel about a token, or what it is for when none is chosen."""
+def token_view(token: Token | None, words: Words = ENGLISH, place: tuple[int, int] = (0, 0)) -> Markup:
+    """The panel about a token, or what it is for when none is chosen.
+
+    Args:
+        place: the message, and which of its tokens it is.
+    """
     if token is None:
         idle = element("h2", words("inspector.token")), element("p", words("inspector.hint"), class_="sd-hint")
         return element("section", *idle, class_="sd-card sd-idle")
@@ -69,6 +83,7 @@ def token_view(token: Token | None, words: Words = ENGLISH) -> Markup:
     title = element("h2", words("inspector.token"), " ", element("span", visible(own), class_="sd-glyphs"))
     facts = [
         (words("inspector.probability"), _percent(math.exp(token.logprob))),
+        (words("inspector.surprise"), words("inspector.bits", bits=f"{-token.logprob / math.log(2):.2f}")),
         (words("inspector.entropy"), words("inspector.bits", bits=f"{token.entropy / math.log(2):.2f}")),
         (words("inspector.position"), f"{token.position:,}"),
     ]
@@ -82,8 +97,27 @@ def token_view(token: Token | None, words: Words = ENGLISH) -> Markup:
         caption = element("caption", words("inspector.likeliest"), class_="sd-hidden")
         columns = ("inspector.column_token", "inspector.column_model", "inspector.column_ruled")
         heads = [element("th", words(column), scope="col") for column in columns]
+        heads.append(element("th", element("span", words("inspector.column_on"), class_="sd-hidden"), scope="col"))
         head = element("thead", element("tr", *heads))
         parts.append(element("table", caption, head, element("tbody", *rows)))
+        parts.append(element("p", words("inspector.on_hint"), class_="sd-hint"))
     else:
         parts.append(element("p", words("inspector.unrecorded"), class_="sd-hint"))
-    return element("section", join(*parts), class_="sd-card sd-open", aria_label=words("inspector.token"))
+    stand = element(
+        "button",
+        words("inspector.stand"),
+        type="button",
+        class_="sd-tool",
+        data_stand=True,
+        title=words("inspector.about"),
+    )
+    parts.append(element("div", stand, class_="sd-foot-tools"))
+    message, at = place
+    return element(
+        "section",
+        join(*parts),
+        class_="sd-card sd-open",
+        data_message=message,
+        data_token=at,
+        aria_label=words("inspector.token"),
+    )

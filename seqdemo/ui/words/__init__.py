@@ -15,6 +15,7 @@ from seqdemo.errors import SessionError
 from . import (
     batch,
     chat,
+    colours,
     compare,
     conversation,
     errors,
@@ -26,6 +27,7 @@ from . import (
     plugins,
     results,
     sidebar,
+    travel,
 )
 
 __all__ = ["CHINESE", "ENGLISH", "TABLE", "Language", "PageError", "Words", "preferred", "spoken"]
@@ -35,6 +37,7 @@ Language = Literal["en", "zh-CN"]
 TABLE: Mapping[str, tuple[str, str]] = {
     **batch.WORDS,
     **chat.WORDS,
+    **colours.WORDS,
     **compare.WORDS,
     **conversation.WORDS,
     **errors.WORDS,
@@ -46,6 +49,7 @@ TABLE: Mapping[str, tuple[str, str]] = {
     **plugins.WORDS,
     **results.WORDS,
     **sidebar.WORDS,
+    **travel.WORDS,
 }
 """Every text by its key."""
 

@@ -38,6 +38,10 @@ WORDS = {
         "There is no reply yet to make again. Send a message first.",
         "还没有可以重新生成的回复。请先发送一条消息。",
     ),
+    "chat.rebuilding": (
+        "Its state was let go: reading it again, {read} of {total} tokens …",
+        "这里的状态已被清除：正在重新读取，已读 {read} / {total} 个 token……",
+    ),
     "chat.no_start": (
         "There is nothing yet to go on from. Send a message first.",
         "还没有可以续写的内容。请先发送一条消息。",
@@ -53,12 +57,12 @@ WORDS = {
     "chat.reading_of": ("{read} of {total} tokens", "{read} / {total} 个 token"),
     "chat.read": ("read", "已读"),
     "chat.read_about": ("Everything the state has taken in", "状态读过的全部内容"),
-    "chat.generated": ("generated", "已生成"),
+    "chat.generated": ("generated", "生成"),
     "chat.tokens": ("{number} token|{number} tokens", "{number} 个 token"),
     "chat.speed": ("speed", "速度"),
     "chat.per_second": ("{speed} tokens/s", "{speed} token/秒"),
     "chat.state": ("state", "状态"),
-    "chat.constant": ("{size}, constant", "{size}，大小不变"),
+    "chat.constant": ("{size}, constant", "{size}，不变"),
     "chat.constant_about": (
         "The same size after 10 tokens and after 1,000,000",
         "读了 10 个 token 和读了 1,000,000 个 token 之后一样大",

@@ -18,8 +18,20 @@ WORDS = {
     "inspector.column_token": ("token", "token"),
     "inspector.column_model": ("model", "模型"),
     "inspector.column_ruled": ("after rules", "采样后"),
+    "inspector.column_on": ("go on with it", "从这里继续"),
+    "inspector.surprise": ("surprise", "意外程度"),
+    "inspector.on_name": ("Go on from here with {token}", "从这里换成 {token} 继续"),
+    "inspector.on_hint": (
+        "↳ goes on from here with that token, as a new version of the reply.",
+        "↳ 换成那个 token，从这里继续，成为这条回复的一个新版本。",
+    ),
+    "inspector.stand": ("Stand here", "回到这里"),
+    "inspector.about": (
+        "Go back to the state after this token; what follows it stays in the map",
+        "回到这个 token 之后的状态；后面的内容仍留在对话图中",
+    ),
     "inspector.unrecorded": (
-        "No other tokens were recorded here: this text was written, or “alternatives” was 0.",
-        "这里没有记录其他 token：这段文字是写下的，或者“候选数”为 0。",
+        "No other tokens were recorded here: the sampling option “alternatives” was 0, or the text was searched for.",
+        "这里没有记录其他 token：采样选项“候选数”为 0，或者这段文字是搜索得到的。",
     ),
 }
