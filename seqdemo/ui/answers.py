@@ -115,7 +115,7 @@ class AnswerTab:
         held = [self.model, self.text, *self.panel.components]
         shown = [self.view, self.notice]
         demo.load(self._arrive, outputs=[self.tab, self.model, self.tries, *self.panel.outputs], **quiet)
-        self.model.input(self._choose, inputs=self.model, outputs=[self.tries, *shown, *self.panel.outputs], **quiet)
+        self.model.select(self._choose, inputs=self.model, outputs=[self.tries, *shown, *self.panel.outputs], **quiet)
         # Enter in a text of several lines is a new line; Shift+Enter, like the button, asks.
         gr.on([self.go.click, self.text.submit], self._ask, inputs=held, outputs=shown, **streams)
         self.tries.example(self._take, outputs=self.text, **quiet).then(
