@@ -123,7 +123,12 @@ def test_translation_page_runs(checkout: Path) -> None:
     assert run_page("translate.md") >= 5
 
 
-@pytest.mark.parametrize("page", ["python.md", "cli.md", "compare.md", "translate.md"])
+def test_classification_page_runs(checkout: Path) -> None:
+    """A classifier is trained, asked, explained and measured as docs/classify.md says."""
+    assert run_page("classify.md") >= 2
+
+
+@pytest.mark.parametrize("page", ["python.md", "cli.md", "compare.md", "translate.md", "classify.md"])
 def test_links_lead_somewhere(page: str) -> None:
     """A page links to files that exist."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
