@@ -190,7 +190,7 @@ class Notebook:
             size = self._grid - self._tree.position(point) % self._grid
             point = self._chunk(point, ids[at : at + size])
             at += size
-        if text or begin == ROOT:
+        if point != begin:
             self._parts[begin].append(_Part(text, begin, point, generated=False))
             self._remembered += len(text)
         return point

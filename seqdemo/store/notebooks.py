@@ -60,10 +60,9 @@ class Notebooks:
             row = run.execute(
                 "SELECT text, checkpoint, revision FROM notebooks WHERE visitor = ?", (visitor,)
             ).fetchone()
-            depths = dict(
-                run.execute("SELECT stack, count(*) FROM notebook_texts WHERE visitor = ? GROUP BY stack", (visitor,))
-            )
-        text, checkpoint, revision = row or ("", "", 0)
+            text, checkpoint, revision = row or ("", "", 0)
+            counts = "SELECT stack, count(*) FROM notebook_texts WHERE visitor = ? AND text != ? GROUP BY stack"
+            depths = dict(run.execute(counts, (visitor, text)))
         return Sheet(text, checkpoint, revision, depths.get("earlier", 0), depths.get("undone", 0))
 
     def save(self, visitor: str, revision: int, text: str) -> int:
@@ -91,6 +90,8 @@ class Notebooks:
     def back(self, visitor: str, revision: int) -> int:
         """Have the text as it was before something was last generated; the new revision, the old one if there is none.
 
+        Where nothing came of it, so that the text is the same, the one before that is meant.
+
         Raises:
             StaleError: as :meth:`save`.
         """
@@ -107,17 +108,17 @@ class Notebooks:
     def _swap(self, visitor: str, revision: int, source: Stack, target: Stack) -> int:
         with self.database.write() as run:
             row = run.execute(
-                "SELECT number, text FROM notebook_texts WHERE visitor = ? AND stack = ? ORDER BY number DESC LIMIT 1",
+                "SELECT kept.number, kept.text, now.text FROM notebook_texts kept JOIN notebooks now USING (visitor) "
+                "WHERE visitor = ? AND stack = ? AND kept.text != now.text ORDER BY number DESC LIMIT 1",
                 (visitor, source),
             ).fetchone()
             if row is None:
-                return revision
-            number, text = row
-            (current,) = run.execute("SELECT text FROM notebooks WHERE visitor = ?", (visitor,)).fetchone()
+                return self._unchanged(run, visitor, revision)
+            number, text, current = row
             after = self._advance(run, visitor, revision, text)
             self._push(run, visitor, target, current)
             run.execute(
-                "DELETE FROM notebook_texts WHERE visitor = ? AND stack = ? AND number = ?", (visitor, source, number)
+                "DELETE FROM notebook_texts WHERE visitor = ? AND stack = ? AND number >= ?", (visitor, source, number)
             )
             return after
 
@@ -136,12 +137,16 @@ class Notebooks:
         )
 
     def _advance(self, run: sqlite3.Connection, visitor: str, revision: int, text: str) -> int:
-        if revision == 0:
-            run.execute("INSERT OR IGNORE INTO notebooks (visitor, changed) VALUES (?, 0)", (visitor,))
-        done = run.execute(
-            "UPDATE notebooks SET text = ?, changed = ?, revision = revision + 1 WHERE visitor = ? AND revision = ?",
-            (text, self._clock(), visitor, revision),
+        run.execute("INSERT OR IGNORE INTO notebooks (visitor, changed) VALUES (?, 0)", (visitor,))
+        self._unchanged(run, visitor, revision)
+        run.execute(
+            "UPDATE notebooks SET text = ?, changed = ?, revision = revision + 1 WHERE visitor = ?",
+            (text, self._clock(), visitor),
         )
-        if done.rowcount == 0:
-            raise StaleError("This notebook was changed in another tab. Reload it here to see that; nothing was lost.")
         return revision + 1
+
+    def _unchanged(self, run: sqlite3.Connection, visitor: str, revision: int) -> int:
+        row = run.execute("SELECT revision FROM notebooks WHERE visitor = ?", (visitor,)).fetchone()
+        if row is not None and row[0] != revision:
+            raise StaleError("This notebook was changed in another tab. Reload it here to see that; nothing was lost.")
+        return revision

@@ -22,6 +22,7 @@ from .language import Languages, i18n, label, switch
 from .loader import Loader
 from .markup import element
 from .models import ModelsTab
+from .notebook import NotebookTab
 from .plugins import plugins_tab
 from .source import Sdk, Source
 from .theme import styles, theme
@@ -60,6 +61,8 @@ def build(source: Source | None = None, *, visitors: Visitors | None = None) -> 
         with gr.Tabs(elem_id="sd-tabs"):
             with gr.Tab(label("page.chat"), id="chat", elem_id="sd-tab-chat"):
                 chat = ChatTab(demo, chosen, known, loader)
+            with gr.Tab(label("notebook.tab"), id="notebook", elem_id="sd-tab-notebook"):
+                NotebookTab(chosen, known, loader, chat.tabs)
             for kind in kinds(chosen.tasks().values()):
                 AnswerTab(demo, chosen, known, loader, kind)
             ModelsTab(chosen, known, loader, chat.model, chat.names)

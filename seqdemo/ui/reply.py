@@ -72,6 +72,11 @@ class Reply:
         self.events += 1
 
     @property
+    def busy(self) -> bool:
+        """More may come."""
+        return not self.finished
+
+    @property
     def tokens(self) -> int:
         """How many it has written so far."""
         return len(self.message.tokens) - self._before

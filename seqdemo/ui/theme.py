@@ -14,6 +14,18 @@ _CHINESE = ("PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK
 _MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Consolas", "DejaVu Sans Mono")
 
 
+_STYLES = (
+    "page.css",
+    "sidebar.css",
+    "tools.css",
+    "colours.css",
+    "travel.css",
+    "results.css",
+    "models.css",
+    "notebook.css",
+)
+
+
 def theme() -> gr.themes.Base:
     """Quiet greys and one accent, in light and in dark."""
     fonts = [gr.themes.Font(name) for name in (*_SANS, *_CHINESE, "sans-serif")]
@@ -79,6 +91,4 @@ def theme() -> gr.themes.Base:
 
 def styles() -> str:
     """The style sheet."""
-    return "".join(
-        map(asset, ("page.css", "sidebar.css", "tools.css", "colours.css", "travel.css", "results.css", "models.css"))
-    )
+    return "".join(map(asset, _STYLES))

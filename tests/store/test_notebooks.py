@@ -57,7 +57,19 @@ def test_back_and_forth(kept: Notebooks) -> None:
     assert kept.read("ada") == Sheet("abXc!", "poems", at, 2, 0)
     at = kept.back("ada", at)
     at = kept.begin("ada", at, "abXd", "poems")
-    assert kept.read("ada") == Sheet("abXd", "poems", at, 2, 0)
+    assert kept.read("ada") == Sheet("abXd", "poems", at, 1, 0)
+
+
+def test_a_passage_of_nothing_is_no_step(kept: Notebooks) -> None:
+    """Where nothing was generated, undo goes to the text before that."""
+    at = kept.save("ada", kept.begin("ada", 0, "a", "stories"), "ab")
+    at = kept.begin("ada", kept.begin("ada", at, "ab", "stories"), "ab", "stories")
+    assert kept.read("ada").earlier == 1
+    at = kept.back("ada", at)
+    assert kept.read("ada") == Sheet("a", "stories", at, 0, 1)
+    assert kept.back("ada", at) == at
+    at = kept.forth("ada", at)
+    assert kept.read("ada") == Sheet("ab", "stories", at, 1, 0)
 
 
 def test_there_is_an_end_to_what_is_remembered(kept: Notebooks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,12 +77,12 @@ def test_there_is_an_end_to_what_is_remembered(kept: Notebooks, monkeypatch: pyt
     monkeypatch.setattr("seqdemo.store.notebooks.STEPS", 3)
     at = 0
     for number in range(5):
-        at = kept.begin("ada", at, f"{number}", "stories")
+        at = kept.save("ada", kept.begin("ada", at, f"{number}", "stories"), "new")
     assert kept.read("ada").earlier == 3
     monkeypatch.setattr("seqdemo.store.notebooks.CHARACTERS", 10)
-    at = kept.begin("ada", at, "x" * 9, "stories")
+    at = kept.save("ada", kept.begin("ada", at, "x" * 9, "stories"), "new")
     assert kept.read("ada").earlier == 2
-    at = kept.begin("ada", at, "x" * 20, "stories")
+    at = kept.save("ada", kept.begin("ada", at, "x" * 20, "stories"), "new")
     assert kept.read("ada").earlier == 1
 
 
