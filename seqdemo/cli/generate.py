@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from .loading import PredictionCommand, given_options, load, loading, precise, r
 
 if TYPE_CHECKING:
     from seqdemo.plugin.events import Event
+    from seqdemo.plugin.results import Hypothesis
 
-__all__ = ["event_json", "generate", "score", "usage_text"]
+__all__ = ["event_json", "generate", "ranked", "score", "usage_text"]
 
 
 def event_json(event: Event) -> str:
@@ -92,7 +94,12 @@ def _searched(found: Any, as_json: bool, several: int) -> str:
     if as_json:
         return json.dumps(asdict(found), ensure_ascii=False)
     listed = getattr(found, "alternatives", ())[:several] if several > 1 else ()
-    return "\n".join(f"{one.score:9.4f}  {one.text}" for one in listed) or str(found)
+    return ranked(listed) or str(found)
+
+
+def ranked(hypotheses: Sequence[Hypothesis]) -> str:
+    """Texts that a search found, each with its score."""
+    return "\n".join(f"{one.score:9.4f}  {one.text}" for one in hypotheses)
 
 
 @click.command()

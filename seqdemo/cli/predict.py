@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .generate import ranked
 from .loading import PredictionCommand, given_options, load, loading, read_text
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def predict(
 ) -> None:
     """Say what CHECKPOINT, a name, folder or hub id, makes of TEXTS: of a sentiment checkpoint, their classes.
 
-    A text of - is read from standard input. seqdemo predict CHECKPOINT --help also shows the flags of its task, like
-    --explain.
+    Of a translator, --n-best prints each text found with its score, the best first, and an empty line after those of
+    one input. A text of - is read from standard input. seqdemo predict CHECKPOINT --help also shows the flags of its
+    task, like --explain.
     """
     if bool(texts) == bool(data):
         raise click.UsageError("Give the texts, or name a file that holds them with --data.", ctx)
@@ -87,9 +89,12 @@ def _rows(pipe: Pipeline, data: str, columns: tuple[str, ...]) -> Iterator[Mappi
 
 
 def _shown(result: Any) -> str:
-    from seqdemo.plugin import Classification
+    from seqdemo.plugin import Classification, Translation
 
-    return _classified(result) if isinstance(result, Classification) else str(result)
+    if isinstance(result, Classification):
+        return _classified(result)
+    several = isinstance(result, Translation) and len(result.alternatives) > 1
+    return ranked(result.alternatives) + "\n" if several else str(result)
 
 
 def _classified(result: Classification) -> str:

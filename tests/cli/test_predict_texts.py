@@ -104,3 +104,27 @@ def test_one_line_says_what_is_wrong(checkpoint: Path, cli: Run, arguments: list
     assert done.exit_code == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_every_translation_that_was_asked_for(cli: Run, tmp_path: Path) -> None:
+    """``--n-best`` prints each text a search found with its score, the best first, apart from the next input's."""
+    import seqdemo
+
+    pipe = seqdemo.pipeline(
+        "translation",
+        model="gru",
+        tokenizer="bytes",
+        tokenizer_config={"end_token": True},
+        model_config={"hidden_size": 6},
+        task_config={"embedding_size": 6, "attention_size": 4, "encoder_layers": 1},
+        device="cpu",
+    )
+    folder = str(pipe.save(tmp_path / "translator"))
+    flags = ["--beam-size", "4", "--max-tokens", "3", "--device", "cpu"]
+    expected = pipe(["ab", "c"], beam_size=4, n_best=3, max_tokens=3)
+    found = cli("predict", folder, "ab", "c", *flags, "--n-best", "3")
+    assert found.exit_code == 0, found.stderr
+    shown = ["\n".join(f"{one.score:9.4f}  {one}" for one in result.alternatives) for result in expected]
+    assert found.stdout == "\n\n".join(shown) + "\n\n"
+    assert all(len(result.alternatives) > 1 for result in expected)
+    assert cli("predict", folder, "ab", *flags).stdout == f"{expected[0]}\n"
