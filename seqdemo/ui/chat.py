@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from .conversation import conversation, encode, whole
+from .colours import colours
+from .conversation import conversation
 from .inspector import inspector, token_view
 from .language import label, words_of
 from .loader import Loader
@@ -20,6 +21,7 @@ from .source import Source
 from .stage import Stage, Update
 from .status import notice, status
 from .talk import Talk
+from .travel import travel
 from .visitors import Visitors
 from .words import PageError
 
@@ -47,7 +49,10 @@ class ChatTab(Stage):
                     self.model = gr.Dropdown(
                         [], label=label("chat.model"), container=False, elem_id="sd-model", scale=1, filterable=True
                     )
-                self.view = conversation(self._resync)
+                with gr.Row(elem_classes=["sd-lens"]):
+                    colours()
+                    self.map = travel(self._keyed)
+                self.view = conversation(self._resync, self._earlier)
                 self.notice = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-notice")
                 with gr.Row(elem_classes=["sd-composer"]):
                     self.message = gr.Textbox(
@@ -84,17 +89,21 @@ class ChatTab(Stage):
             self._open, inputs=self.model, outputs=shown, **streams
         )
         demo.unload(self._leave)
-        self.model.input(self._choose, inputs=self.model, outputs=self.sampling.components, **quiet).then(
+        self.model.select(self._choose, inputs=self.model, outputs=self.sampling.components, **quiet).then(
             self._open, inputs=self.model, outputs=shown, **streams
         )
         gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
         self.view.reply(self._reply, inputs=held, outputs=shown, **streams)
         self.view.rewrite(self._rewrite, inputs=held, outputs=shown, **streams)
+        self.view.follow(self._join, outputs=shown, trigger_mode="multiple", **streams)
         self.view.fork(self._fork, outputs=shown, **streams)
-        self.view.turn(self._select, outputs=shown, **quiet)
+        self.view.turn(self._select, outputs=shown, **streams)
         for halted in (self.stop.click, self.view.halt):
             halted(self._stop, queue=False, **quiet)
-        self.view.undo(self._undo, outputs=shown, **quiet)
+        self.view.undo(self._undo, outputs=shown, **streams)
+        self.panel.instead(self._instead, inputs=held, outputs=shown, **streams)
+        self.panel.within(self._within, outputs=shown, **streams)
+        self.map.stand(self._stand, outputs=shown, **streams)
         self.shelf.fresh(self._new, inputs=self.model, outputs=shown, **streams)
         self.shelf.open(self._visit, inputs=self.model, outputs=[*shown, self.model], **streams).then(
             self._tune, outputs=self.sampling.components, **quiet
@@ -144,15 +153,14 @@ class ChatTab(Stage):
     def _tuned(self, request: gr.Request) -> str | None:
         return tab.tuned if (tab := self._tab(request)) is not None else None
 
-    def _owner(self, key: str) -> str:
+    def _keyed(self, key: str) -> Tab:
         tab = self.tabs.keyed(key)
         if tab is None:
             raise PageError("chat.gone")
-        return tab.owner
+        return tab
 
-    def _resync(self, key: str) -> str:
-        tab = self.tabs.keyed(str(key))
-        return encode(whole(tab.talk, tab.key, None, words=tab.words)) if tab is not None else ""
+    def _owner(self, key: str) -> str:
+        return self._keyed(key).owner
 
     # --- talking ------------------------------------------------------------------------------------------------
 
@@ -197,19 +205,46 @@ class ChatTab(Stage):
         async for update in self._respond(request, name, begin):
             yield update
 
+    async def _instead(
+        self, request: gr.Request, event: gr.EventData, name: str | None, message: str, *held: Any
+    ) -> AsyncIterator[Update]:
+        """Go on from another token than the one that stands there."""
+        index, token, other = int(event.message), int(event.token), int(event.other)
+
+        def begin(talk: Talk) -> Reply | None:
+            _, options = self.sampling.read(held)
+            return talk.instead(index, token, other, options)
+
+        async for update in self._respond(request, name, begin):
+            yield update
+
     def _stop(self, request: gr.Request) -> None:
         """Stop the work itself; the reply then ends by itself on the page."""
         if (tab := self._tab(request)) is not None:
             tab.cancel()
 
-    def _undo(self, request: gr.Request) -> Update:
+    async def _undo(self, request: gr.Request) -> AsyncIterator[Update]:
         said: list[str] = []
-        update = self._move(request, lambda talk: said.append(talk.undo()))
-        return {**update, self.message: said[0]} if said else update
+        async for update in self._move(request, lambda talk: said.append(talk.undo()), lambda: {self.message: said[0]}):
+            yield update
 
-    def _select(self, request: gr.Request, event: gr.EventData) -> Update:
+    async def _select(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
         """Show another version of a message."""
-        return self._move(request, lambda talk: talk.select(int(event.message), int(event.by)))
+        message, by = int(event.message), int(event.by)
+        async for update in self._move(request, lambda talk: talk.select(message, by)):
+            yield update
+
+    async def _stand(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
+        """Stand at a node of the map."""
+        node = int(event.node)
+        async for update in self._move(request, lambda talk: talk.stand(node)):
+            yield update
+
+    async def _within(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
+        """Stand within a reply."""
+        message, token = int(event.message), int(event.token)
+        async for update in self._move(request, lambda talk: talk.stand_after(message, token)):
+            yield update
 
     async def _fork(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
         """Go on with a copy of the conversation up to a message."""
@@ -253,8 +288,8 @@ class ChatTab(Stage):
         tab = self._tab(request)
         if tab is None or not tab.newest(float(event.at)):
             return gr.skip()
-        talk = tab.talk
-        return token_view(talk.token(int(event.message), int(event.token)) if talk is not None else None, tab.words)
+        talk, place = tab.talk, (int(event.message), int(event.token))
+        return token_view(talk.token(*place) if talk is not None else None, tab.words, place)
 
     def _unpick(self, request: gr.Request) -> Any:
         return token_view(None, words_of(request))

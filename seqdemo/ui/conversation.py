@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from math import log
 from typing import Any
@@ -27,9 +27,16 @@ from .reply import Reply
 from .talk import Talk
 from .words import ENGLISH, Words
 
-__all__ = ["Window", "conversation", "encode", "whole"]
+__all__ = ["Window", "conversation", "earlier", "encode", "paged", "whole"]
 
 _OVERLAP = 8
+_PAGE = 40
+"""Messages that are sent at once, of a conversation that has more."""
+_SPANS = 8_000
+"""Tokens of all of them at most; so many characters of the user's count as one."""
+_CHARACTERS = 16
+_LEAST = 2
+"""Messages that are sent however long they are."""
 _MOST_SURPRISING = 9_999
 _serial = count(1)
 
@@ -49,27 +56,32 @@ _TEMPLATE = """
 """
 
 
-def conversation(resync: Callable[[str], str]) -> gr.HTML:
+def conversation(resync: Callable[[str], str], earlier: Callable[[str, int, int], str]) -> gr.HTML:
     """The component.
 
     It triggers ``ready`` (key, left, conversation, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
     ``example`` (text), ``halt``, ``reply`` (verb: ``again`` or ``onward``), ``rewrite`` (message, text), ``turn``
-    (message, by), ``fork`` (message) and ``undo``.
+    (message, by), ``fork`` (message), ``undo`` and ``follow`` (conversation).
 
     Args:
-        resync: the whole conversation of a visitor, by key; called by the script when it missed something.
+        resync: the conversation of a tab, by key; called by the script when it missed something.
+        earlier: messages before those on show, by key, talk and the number of the first one there is.
     """
 
     def fetch(key: str) -> str:
-        return resync(key)
+        return resync(str(key))
 
-    fetch.__name__ = "conversation"
+    def back(question: str) -> str:
+        asked = json.loads(question)
+        return earlier(str(asked["key"]), int(asked["talk"]), int(asked["first"]))
+
+    fetch.__name__, back.__name__ = "conversation", "earlier"
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
         js_on_load=script("shades.js", "conversation.js", "tools.js"),
         apply_default_css=False,
-        server_functions=[fetch],
+        server_functions=[fetch, back],
         elem_id="sd-conversation",
         elem_classes=["sd-conversation"],
     )
@@ -114,15 +126,44 @@ def encode(update: dict[str, Any]) -> str:
     return json.dumps(update, ensure_ascii=False).replace("<", "\\u003c")
 
 
+def paged(messages: Sequence[Message], end: int) -> int:
+    """Where the page of messages that ends before ``end`` begins."""
+    first, spans = end, 0
+    while first and end - first < _PAGE:
+        spans += len(messages[first - 1].tokens) + len(messages[first - 1].text) // _CHARACTERS
+        if spans > _SPANS and end - first >= _LEAST:
+            break
+        first -= 1
+    return first
+
+
+def earlier(talk: Talk, before: int, words: Words = ENGLISH) -> dict[str, Any]:
+    """The page of messages that stands before one."""
+    messages = talk.messages
+    end = min(max(before, 0), len(messages))
+    first = paged(messages, end)
+    return {"talk": talk.id, "first": first, "messages": [_payload(one, False, words) for one in messages[first:end]]}
+
+
 def whole(
-    talk: Talk | None, key: str, intro: Intro | None, busy: bool | None = None, words: Words = ENGLISH
+    talk: Talk | None,
+    key: str,
+    intro: Intro | None,
+    busy: bool | None = None,
+    words: Words = ENGLISH,
+    first: int | None = None,
+    guest: bool = False,
 ) -> dict[str, Any]:
-    """Everything of a conversation.
+    """A conversation: its last messages, and how many there are before them.
 
     Args:
         key: the tab's; a script that missed something asks with it.
+        first: the number of a message that is shown too, with all after it.
+        guest: the reply that streams is another tab's.
     """
     messages = talk.messages if talk is not None else []
+    begin = paged(messages, len(messages))
+    begin = begin if first is None else min(first, begin)
     running = busy if busy is not None else talk is not None and talk.busy
     return {
         "kind": "all",
@@ -130,9 +171,11 @@ def whole(
         "key": key,
         "talk": talk.id if talk is not None else 0,
         "conversation": talk.conversation if talk is not None else "",
-        "messages": [_payload(message, running and message is messages[-1], words) for message in messages],
+        "first": begin,
+        "messages": [_payload(message, running and message is messages[-1], words) for message in messages[begin:]],
         "intro": intro.payload() if intro is not None and not messages else None,
         "busy": running,
+        "guest": guest,
     }
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from seqdemo.errors import SeqdemoError, StaleError
 
-from .conversation import Window, encode, whole
+from .conversation import Window, earlier, encode, whole
 from .intro import introduce
 from .language import words_of
 from .loader import Loader
@@ -28,6 +28,7 @@ from .words import Words
 __all__ = ["Stage", "Update"]
 
 _BEATS_PER_STATUS = 5
+_SECONDS_PER_NEWS = 0.2
 _log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
@@ -77,11 +78,29 @@ class Stage:
         shown = talk.name if talk is not None else name
         if not note and talk is not None and talk.trouble:
             note = notice(explain(talk.trouble, tab.words), "hint")
+        intro = introduce(self._checkpoints(), name, tab.words)
+        guest = tab.host is not None
         return {
-            self.view: encode(whole(talk, tab.key, introduce(self._checkpoints(), name, tab.words), busy, tab.words)),
+            self.view: encode(whole(talk, tab.key, intro, busy, tab.words, tab.first, guest)),
             self.status: status_view(talk, self._loader.loaded(shown) if shown else None, tab.words),
             self.notice: note,
         }
+
+    def _resync(self, key: str) -> str:
+        """What is on show, for a script that missed something."""
+        tab = self.tabs.keyed(key)
+        if tab is None:
+            return ""
+        return encode(whole(tab.talk, key, None, None, tab.words, tab.first, tab.host is not None))
+
+    def _earlier(self, key: str, talk: int, before: int) -> str:
+        """Messages that stand before those on show, which from now on are on show too."""
+        tab = self.tabs.keyed(key)
+        if tab is None or tab.talk is None or tab.talk.id != talk:
+            return ""
+        page = earlier(tab.talk, before, tab.words)
+        tab.first = page["first"]
+        return encode(page)
 
     async def _open(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
         """Show the conversation that is wanted, or a new one; a reply that runs is shown on."""
@@ -91,7 +110,7 @@ class Stage:
             return
         talk, wanted = tab.talk, tab.wanted
         tab.wanted = ""
-        if talk is not None and talk.reply is not None and talk.busy:
+        if talk is not None and talk.reply is not None and talk.busy and tab.host is None:
             async for update in self._follow(tab, talk, talk.reply):
                 yield update
             return
@@ -108,6 +127,13 @@ class Stage:
             return
         if self._loader.loaded(name) is None:
             yield self._scene(tab, name, notice(tab.words("chat.loading", name=name), "progress"))
+        while known and (live := self.tabs.live(tab.owner, conversation, tab)) is not None:
+            if not tab.visit(*live, turn):
+                return
+            async for update in self._watch(tab, *live):
+                yield update
+            if tab.talk is not live[1]:
+                return
         try:
             talk = await asyncio.to_thread(self._find, tab.owner, name, conversation if known else "")
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
@@ -146,7 +172,11 @@ class Stage:
                 tab.show(talk, tab.turn())
             if talk is None:
                 return
-            reply = await asyncio.to_thread(begin, talk)
+            work = asyncio.create_task(asyncio.to_thread(begin, talk))
+            async for update in self._awaited(tab, talk, work):
+                yield update
+            reply = work.result()
+            tab.first = None
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
             yield self._scene(tab, name, self._explained(error, tab.words))
             return
@@ -160,28 +190,66 @@ class Stage:
     async def _follow(self, tab: Tab, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
         """Show a reply while it grows. It goes on for a while when nobody looks any more."""
         with tab.looking():
-            window = Window(talk, reply, tab.words)
-            yield self._scene(tab, talk.name, busy=True)
-            beats = 0
-            async for _ in pulses(reply):
-                finished = reply.finished
-                if tab.talk is not talk:
-                    return
-                update: Update = {self.view: encode(window.update(finished))}
-                if finished or beats % _BEATS_PER_STATUS == 0:
-                    update[self.status] = status_view(talk, self._loader.loaded(talk.name), tab.words)
-                if finished:
-                    update[self.notice] = self._explained(reply.error, tab.words) if reply.error is not None else ""
-                beats += 1
+            async for update in self._shown(tab, talk, reply):
                 yield update
 
-    def _move(self, request: gr.Request, how: Callable[[Talk], object]) -> Update:
-        """Stand elsewhere in the conversation on show."""
+    async def _watch(self, tab: Tab, host: Tab, talk: Talk) -> AsyncIterator[Update]:
+        """Show the reply that another tab is being given."""
+        if talk.reply is not None:
+            with host.watched():
+                async for update in self._shown(tab, talk, talk.reply):
+                    yield update
+
+    async def _join(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
+        """Another tab of this browser says that the conversation on show goes on there."""
+        tab, conversation = self._tab(request), str(event.conversation)
+        talk = None if tab is None else tab.talk
+        if tab is None or talk is None or talk.busy or talk.conversation != conversation:
+            return
+        async for update in self._turn(tab, talk.name, conversation):
+            yield update
+
+    async def _shown(self, tab: Tab, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
+        window = Window(talk, reply, tab.words)
+        yield self._scene(tab, talk.name, busy=True)
+        beats = 0
+        async for _ in pulses(reply):
+            finished = reply.finished
+            if tab.talk is not talk:
+                return
+            update: Update = {self.view: encode(window.update(finished))}
+            if finished or beats % _BEATS_PER_STATUS == 0:
+                update[self.status] = status_view(talk, self._loader.loaded(talk.name), tab.words)
+            if finished:
+                update[self.notice] = self._explained(reply.error, tab.words) if reply.error is not None else ""
+            beats += 1
+            yield update
+
+    async def _move(
+        self, request: gr.Request, how: Callable[[Talk], object], then: Callable[[], Update] = dict
+    ) -> AsyncIterator[Update]:
+        """Stand elsewhere in the conversation on show. ``then``: what else changes afterwards."""
         tab = self._tab(request)
         if tab is None or tab.talk is None:
-            return self._gone(request)
+            yield self._gone(request)
+            return
+        talk = tab.talk
+        work = asyncio.create_task(asyncio.to_thread(how, talk))
         try:
-            how(tab.talk)
-        except SeqdemoError as error:
-            return {self.notice: self._explained(error, tab.words)}
-        return self._scene(tab, tab.talk.name)
+            async for update in self._awaited(tab, talk, work):
+                yield update
+            work.result()
+        except Exception as error:  # noqa: BLE001 - shown to the user as a line
+            yield {self.notice: self._explained(error, tab.words)}
+            return
+        if tab.talk is talk:
+            yield {**self._scene(tab, talk.name), **then()}
+
+    async def _awaited(self, tab: Tab, talk: Talk, work: asyncio.Task[Any]) -> AsyncIterator[Update]:
+        """How far a state that was let go is read again, while something waits for it."""
+        while not work.done():
+            await asyncio.wait({work}, timeout=_SECONDS_PER_NEWS)
+            read = talk.rebuilding
+            if not work.done() and read is not None:
+                text = tab.words("chat.rebuilding", read=f"{read.read:,}", total=f"{read.total:,}")
+                yield {self.notice: notice(text, "progress")}

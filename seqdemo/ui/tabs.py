@@ -36,6 +36,8 @@ class Tab:
         key: known to that tab only.
         owner: the visitor.
         talk: the conversation on show, None while it is being found.
+        host: the tab whose conversation it is, while the reply that one is being given is shown here too.
+        first: the number of the first message on show, where that is further back than it would be.
         wanted: the id of one that is to be shown next.
         beside: what streams on other parts of the page, by the part's name.
         words: the texts of its language, which may be another one after a reload.
@@ -48,6 +50,8 @@ class Tab:
         self.key = secrets.token_urlsafe(24)
         self.owner = owner
         self.talk: Talk | None = None
+        self.host: Tab | None = None
+        self.first: int | None = None
         self.wanted = ""
         self.beside: dict[str, Work] = {}
         self.words = ENGLISH
@@ -57,6 +61,7 @@ class Tab:
         self._turn = 0
         self._latest = 0.0
         self._looking = 0
+        self._guests = 0
         self._timer: Timer | None = None
         self._lock = RLock()
 
@@ -72,6 +77,19 @@ class Tab:
             with self._lock:
                 self._looking -= 1
                 if not self._looking:
+                    self.wait()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While another tab shows this one's reply, which goes on for it too."""
+        with self._lock:
+            self._guests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._guests -= 1
+                if not self.open:
                     self.wait()
 
     def wait(self) -> None:
@@ -95,7 +113,7 @@ class Tab:
 
     def _give_up(self) -> None:
         with self._lock:
-            if not self.open or not self._looking:
+            if not self._guests and not (self.open and self._looking):
                 self.end()
 
     def newest(self, moment: float) -> bool:
@@ -109,8 +127,9 @@ class Tab:
     def turn(self) -> int:
         """Look away from the conversation on show, whose reply is stopped; the number to :meth:`show` another with."""
         with self._lock:
-            self.cancel()
-            self.talk = None
+            if self.host is None:
+                self.cancel()
+            self.talk = self.host = self.first = None
             self._turn += 1
             return self._turn
 
@@ -118,7 +137,14 @@ class Tab:
         """Look at a conversation, unless the tab has turned elsewhere meanwhile; whether it does."""
         with self._lock:
             if turn == self._turn:
-                self.talk = talk
+                self.talk, self.host = talk, None
+            return turn == self._turn
+
+    def visit(self, host: Tab, talk: Talk, turn: int) -> bool:
+        """Look at a conversation of another tab, whose reply does not end when this one looks away."""
+        with self._lock:
+            if turn == self._turn:
+                self.talk, self.host = talk, host
             return turn == self._turn
 
     def cancel(self) -> None:
@@ -132,7 +158,8 @@ class Tab:
             work.cancel()
 
     def _works(self) -> list[Work]:
-        return [*([] if self.talk is None else [self.talk]), *self.beside.values()]
+        own = [self.talk] if self.talk is not None and self.host is None else []
+        return [*own, *self.beside.values()]
 
 
 class Tabs:
@@ -176,6 +203,15 @@ class Tabs:
     def keyed(self, key: str) -> Tab | None:
         """The tab that holds a key."""
         return self._by_key.get(key)
+
+    def live(self, owner: str, conversation: str, besides: Tab) -> tuple[Tab, Talk] | None:
+        """Another tab of a visitor that is being given a reply in a conversation, if one is."""
+        with self._lock:
+            tabs = [tab for tab in self._by_key.values() if tab is not besides and tab.owner == owner]
+        for tab in tabs:
+            if tab.host is None and (talk := tab.talk) is not None and talk.conversation == conversation and talk.busy:
+                return tab, talk
+        return None
 
     def leave(self, page: str) -> None:
         """A page went away: what runs for it stops unless it comes back soon."""

@@ -87,8 +87,9 @@ def test_a_killed_server_loses_nothing_that_was_shown(browser: Any, server: Any)
 
 
 def test_two_tabs_on_one_conversation(site: Any) -> None:
-    """The tab that fell behind is told to reload, keeps what was typed, and overwrites nothing."""
+    """A tab that fell behind, unheard, is told to reload, keeps what was typed, and overwrites nothing."""
     context = site.context()
+    context.add_init_script("delete window.BroadcastChannel")
     first = site.open(context)
     say(first, "one", 4)
     finished(first)

@@ -6,7 +6,8 @@ const KEPT = 20000; // spans of one reply kept in the page
 
 let talk = null; // id of the conversation on show
 let key = null;
-let messages = []; // {box, body, note, base, count}
+let messages = []; // {box, body, note, base, count}; a stand-in for each that is further back than the page shows
+let first = 0; // number of the first one on show
 let busy = false;
 let picked = null; // {message, token, span}
 let timer = 0;
@@ -31,14 +32,17 @@ function spanOf(message, token) {
   return message.tokens[token - message.base] || null;
 }
 
-function addUser(said) {
-  const box = make("div", "sd-message sd-user");
-  box.append(make("span", "sd-hidden", say("conversation.you")), make("div", "sd-bubble", said.text));
-  log.append(box);
-  messages.push({ box, said, tokens: [], base: 0, count: 0 });
+function built(said) {
+  return said.role === "user" ? builtUser(said) : builtModel(said);
 }
 
-function addModel(said) {
+function builtUser(said) {
+  const box = make("div", "sd-message sd-user");
+  box.append(make("span", "sd-hidden", say("conversation.you")), make("div", "sd-bubble", said.text));
+  return { box, said, tokens: [], base: 0, count: 0 };
+}
+
+function builtModel(said) {
   const box = make("div", "sd-message sd-model");
   const body = make("div", "sd-body");
   body.tabIndex = 0;
@@ -46,13 +50,12 @@ function addModel(said) {
   body.setAttribute("aria-roledescription", say("conversation.reply_role"));
   const note = make("div", "sd-note");
   box.append(body, note);
-  log.append(box);
   const message = { box, body, note, said, tokens: [], base: 0, count: 0 };
-  messages.push(message);
   append(message, 0, said.tokens, said.bits);
   if (said.end) finish(message, said.end);
   box.classList.toggle("sd-streaming", said.live);
   label(message);
+  return message;
 }
 
 function label(message) {
@@ -118,14 +121,55 @@ function showAll(value) {
   talk = value.talk;
   if (talk) sessionStorage.setItem("seqdemo.conversation", value.conversation);
   document.dispatchEvent(new CustomEvent("seqdemo:shown", { detail: value.conversation }));
-  messages = [];
+  first = value.first;
+  messages = [...Array(first).fill(ABSENT), ...value.messages.map(built)];
   unpick(true);
-  log.replaceChildren();
+  log.replaceChildren(back);
   if (value.intro) showIntro(value.intro);
-  for (const said of value.messages) said.role === "user" ? addUser(said) : addModel(said);
-  messages.forEach((message, index) => message.said.live || equip(message, message.said, index === messages.length - 1));
+  log.append(...messages.slice(first).map((message) => message.box));
+  for (const message of messages.slice(first)) message.said.live || equip(message, message.said, message === messages.at(-1));
+  showBack();
   following = !settle();
+  if (value.busy && !value.guest) neighbours?.postMessage(value.conversation);
 }
+
+// --- what is further back ---------------------------------------------------------------------------------------
+
+const ABSENT = Object.freeze({ box: make("div"), body: null, said: {}, tokens: [], base: 0, count: 0 });
+const back = make("button", "sd-back");
+back.type = "button";
+back.addEventListener("click", goBack);
+
+function showBack() {
+  back.hidden = first === 0;
+  back.textContent = sayCount("conversation.back", first);
+}
+
+async function goBack() {
+  const [asked, anchor] = [talk, messages[first]];
+  const text = await server.earlier(JSON.stringify({ key, talk, first }));
+  const value = text && JSON.parse(text);
+  if (!value || talk !== asked || messages[first] !== anchor || value.first >= first) return;
+  const top = anchor.box.getBoundingClientRect().top;
+  following = false;
+  const fresh = value.messages.map(built);
+  messages.splice(value.first, fresh.length, ...fresh);
+  first = value.first;
+  back.after(...fresh.map((message) => message.box));
+  for (const message of fresh) equip(message, message.said, false);
+  showBack();
+  log.scrollTop += anchor.box.getBoundingClientRect().top - top;
+  if (back.hidden) log.focus({ preventScroll: true });
+}
+
+// --- other tabs of this browser ---------------------------------------------------------------------------------
+
+// A tab that shows the same conversation follows the reply; not while somebody edits there.
+const neighbours = "BroadcastChannel" in window ? new BroadcastChannel("seqdemo.reply") : null;
+neighbours?.addEventListener("message", ({ data }) => {
+  const same = data === sessionStorage.getItem("seqdemo.conversation") && talk !== null;
+  if (same && !busy && !log.querySelector(".sd-editing")) trigger("follow", { conversation: data });
+});
 
 // Something was missed: fetch the whole. What comes meanwhile waits; of several updates the last one will do.
 async function resync() {
@@ -228,16 +272,25 @@ log.addEventListener("keydown", (event) => {
     else pick(message, event.key === "ArrowLeft" ? count - 1 : base, true);
   } else if (event.key === "Home") pick(message, base, true);
   else if (event.key === "End") pick(message, count - 1, true);
-  else return;
+  else if (event.key === "Enter") {
+    if (!picked || picked.message !== message) pick(message, base, false);
+    document.dispatchEvent(new CustomEvent("seqdemo:inspect", { detail: { message, token: picked.token } }));
+  } else return;
   event.preventDefault();
 });
 
 document.addEventListener("seqdemo:step", (event) => step(event.detail));
-document.addEventListener("seqdemo:close", () => unpick(true));
+document.addEventListener("seqdemo:close", () => {
+  if (picked) messages[picked.message].body.focus();
+  unpick(true);
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
   if (busy) trigger("halt", {});
-  else unpick(true);
+  else if (picked) {
+    if (event.target.closest("#sd-inspector")) messages[picked.message].body.focus();
+    unpick(true);
+  }
 });
 
 // --- this tab and no other --------------------------------------------------------------------------------------

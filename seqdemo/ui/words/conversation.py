@@ -1,6 +1,7 @@
 """What is said in a conversation: its messages, and what can be done with them."""
 
 WORDS = {
+    "conversation.back": ("Show earlier messages ({number})", "显示更早的消息（{number}）"),
     "conversation.name": ("Conversation", "对话"),
     "conversation.you": ("You wrote:", "你写道："),
     "conversation.reply_role": ("reply made of tokens", "由 token 组成的回复"),
