@@ -20,6 +20,7 @@ from .sidebar import sidebar
 from .source import Source
 from .stage import Stage, Update
 from .status import notice, status
+from .tabs import Tab
 from .talk import Talk
 from .travel import travel
 from .visitors import Visitors
