@@ -59,8 +59,17 @@ def _conversation_facts(talk: Talk, words: Words) -> list[Markup]:
     generated = sum(len(message.tokens) for message in talk.messages)
     facts.append(_fact(words("chat.read"), words.count("chat.tokens", talk.tokens_read), words("chat.read_about")))
     facts.append(_fact(words("chat.generated"), words.count("chat.tokens", generated)))
-    if reply is not None and (speed := reply.tokens_per_second):
+    if speed := _speed(talk):
         facts.append(_fact(words("chat.speed"), words("chat.per_second", speed=f"{speed:,.0f}")))
-    size = words("chat.constant", size=bytes_text(talk.state_bytes))
-    facts.append(_fact(words("chat.state"), size, words("chat.constant_about")))
+    if talk.state_bytes:
+        size = words("chat.constant", size=bytes_text(talk.state_bytes))
+        facts.append(_fact(words("chat.state"), size, words("chat.constant_about")))
     return facts
+
+
+def _speed(talk: Talk) -> float:
+    """Tokens a second of the reply that is written, or was last; 0 when unknown. It is kept with the reply."""
+    if talk.reply is not None and talk.busy:
+        return talk.reply.tokens_per_second
+    done = talk.messages[-1].done if talk.messages else None
+    return done.usage.tokens_per_second if done is not None else 0.0

@@ -174,6 +174,7 @@ map.addEventListener("keydown", (event) => {
   event.stopPropagation();
   first === null ? open(false) : choose(null);
 });
+dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.stopPropagation());
 document.addEventListener("seqdemo:shown", refresh);
 document.addEventListener("seqdemo:changed", refresh);
 
