@@ -128,6 +128,11 @@ def test_classification_page_runs(checkout: Path) -> None:
     assert run_page("classify.md") >= 2
 
 
+def test_conversation_page_runs(checkout: Path) -> None:
+    """A model that answers in turns is trained and talked to as docs/converse.md says."""
+    assert run_page("converse.md") == 1
+
+
 @pytest.mark.parametrize("page", ["python.md", "cli.md", "compare.md", "translate.md", "classify.md"])
 def test_links_lead_somewhere(page: str) -> None:
     """A page links to files that exist."""
