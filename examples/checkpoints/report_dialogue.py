@@ -44,7 +44,7 @@ from seqdemo.files import write_atomic
 
 WORD = re.compile(r"[\u3400-\u9fff]|(?:(?![\u3400-\u9fff])[^\W\d_])+(?:['’](?:(?![\u3400-\u9fff])[^\W\d_])+)*")
 LIMIT = 80  # tokens of a reply
-GRID = tuple(product((0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (0.9, 1.0), (1.0, 1.1)))
+GRID = tuple(product((0.5, 0.6, 0.7, 0.8, 0.9), (0.9, 1.0), (1.0, 1.1)))
 VARIED, REPEATED = 0.9, 0.01
 
 
