@@ -17,6 +17,7 @@ from seqdemo.passwords import Passwords
 
 from .answers import AnswerTab
 from .chat import ChatTab
+from .compare import CompareTab
 from .kinds import kinds
 from .language import Languages, i18n, label, switch
 from .loader import Loader
@@ -61,6 +62,8 @@ def build(source: Source | None = None, *, visitors: Visitors | None = None) -> 
         with gr.Tabs(elem_id="sd-tabs"):
             with gr.Tab(label("page.chat"), id="chat", elem_id="sd-tab-chat"):
                 chat = ChatTab(demo, chosen, known, loader)
+            with gr.Tab(label("compare.tab"), id="compare", elem_id="sd-tab-compare"):
+                CompareTab(chosen, known, loader, chat.tabs)
             with gr.Tab(label("notebook.tab"), id="notebook", elem_id="sd-tab-notebook"):
                 NotebookTab(chosen, known, loader, chat.tabs)
             for kind in kinds(chosen.tasks().values()):

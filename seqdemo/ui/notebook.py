@@ -108,7 +108,7 @@ class NotebookTab:
         held = [self.model, *self.sampling.inputs]
         self.view.write(self._write, inputs=held, outputs=self.view, **streams)
         self.view.halt(self._halt, queue=False, **quiet)
-        self.sampling.wire(self._tuned, self.view.reseed, **quiet)
+        self.sampling.wire(self.model, self.view.reseed, **quiet)
 
     # --- what the script asks for ---------------------------------------------------------------------------------
 
@@ -180,10 +180,6 @@ class NotebookTab:
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
         return self.sampling.preferred(name)
-
-    def _tuned(self, request: gr.Request) -> str | None:
-        tab = self._tab(request)
-        return self._desk(tab).name if tab is not None else None
 
     async def _open(self, request: gr.Request, name: str | None) -> AsyncIterator[str]:
         """Show the text at once, and how many tokens it is when the checkpoint is there."""

@@ -68,11 +68,11 @@ class Sampling:
     def _add_dice(self) -> None:
         self._dice = gr.Button(label("chat.dice"), size="sm", elem_id=f"{self._prefix}-dice", elem_classes=["sd-dice"])
 
-    def wire(self, tuned: Callable[[gr.Request], str | None], seeds: Any = None, **quiet: Any) -> None:
+    def wire(self, tuned: Callable[[gr.Request], str | None] | gr.Dropdown, seeds: Any = None, **quiet: Any) -> None:
         """Make the buttons work.
 
         Args:
-            tuned: the checkpoint whose preferences hold on a page.
+            tuned: the checkpoint whose preferences hold on a page, or the component that chooses it.
             seeds: an event that brings a ``seed``, where there is one.
             quiet: arguments of every event.
         """
@@ -81,14 +81,19 @@ class Sampling:
             shown = [field.show(PRESETS[name][field.name]) for field in fields]
             button.click(self._fixed(shown), outputs=[field.component for field in fields], **quiet)
 
-        def reset(request: gr.Request) -> list[Any]:
-            return self.preferred(tuned(request))
-
         def reseed(event: gr.EventData) -> str:
             return str(event.seed)
 
         seed = self._by_name["seed"].component
-        self._reset.click(reset, outputs=self.components, **quiet)
+        if isinstance(tuned, gr.Dropdown):
+            self._reset.click(self.preferred, inputs=tuned, outputs=self.components, **quiet)
+        else:
+            asked = tuned
+
+            def reset(request: gr.Request) -> list[Any]:
+                return self.preferred(asked(request))
+
+            self._reset.click(reset, outputs=self.components, **quiet)
         self._dice.click(lambda: str(secrets.randbelow(10**9)), outputs=seed, **quiet)
         if seeds is not None:
             seeds(reseed, outputs=seed, **quiet)
@@ -104,6 +109,10 @@ class Sampling:
         """
         opening, *values = held
         return str(opening or ""), self._options.values(values)
+
+    def shown(self, options: Mapping[str, Any]) -> list[Any]:
+        """What the components show for options that were given."""
+        return self._options.shown(options)
 
     def preferred(self, name: str | None) -> list[Any]:
         """What the components show for a checkpoint."""

@@ -23,6 +23,7 @@ _STYLES = (
     "results.css",
     "models.css",
     "notebook.css",
+    "compare.css",
 )
 
 
