@@ -79,13 +79,13 @@ class Parting:
 
     Attributes:
         common: the last place that both have in the tree.
-        shared: text after it that is the same on both, token by token.
+        shared: tokens after it that are the same on both; the events are the left one's.
         branches: the rest of each.
         tokens: where they part: the tokens that come there, None where a line ends or a message was said.
     """
 
     common: Point
-    shared: str
+    shared: tuple[Token, ...]
     branches: tuple[Branch, Branch]
     tokens: tuple[Token | None, Token | None]
 
@@ -103,8 +103,7 @@ def parting(tree: Tree, left: Point, right: Point) -> Parting:
     count = sum(1 for _ in takewhile(lambda pair: pair[0].id == pair[1].id, zip(*first, strict=False)))
     branches = [_branch(part, count) for part in parts]
     at = [tokens[count] if len(tokens) > count else None for tokens in first]
-    shared = "".join(token.text for token in first[0][:count])
-    return Parting(common, shared, (branches[0], branches[1]), (at[0], at[1]))
+    return Parting(common, tuple(first[0][:count]), (branches[0], branches[1]), (at[0], at[1]))
 
 
 @dataclass(frozen=True, slots=True)

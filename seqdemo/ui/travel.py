@@ -17,7 +17,7 @@ from .conversation import encode
 from .markup import visible
 from .tabs import Tab
 from .talk import explain
-from .words import Words
+from .words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from seqdemo.decoding.lines import Branch
@@ -63,13 +63,7 @@ def travel(tab: Callable[[str], Tab]) -> gr.HTML:
         return encode(_answer(tab, question, lambda tree, here, asked, words: chart(tree, here)))
 
     def compare(question: str) -> str:
-        return encode(
-            _answer(
-                tab,
-                question,
-                lambda tree, here, asked, words: beside(tree, int(asked["left"]), int(asked["right"]), words),
-            )
-        )
+        return encode(_answer(tab, question, _compare))
 
     return gr.HTML(
         value="",
@@ -87,8 +81,7 @@ def _answer(
     answer: Callable[[Tree, Point, dict[str, Any], Words], dict[str, Any]],
 ) -> dict[str, Any]:
     """What the script asks about the conversation on show in its tab."""
-    asked = json.loads(question)
-    words = None
+    asked, words = json.loads(question), ENGLISH
     try:
         found = tab(str(asked["key"]))
         talk, words = found.talk, found.words
@@ -98,7 +91,11 @@ def _answer(
     except Exception as error:  # noqa: BLE001 - shown to the user as a line
         if not isinstance(error, SeqdemoError):
             _log.error("A request of the page failed.", exc_info=error)
-        return {"problem": explain(error, words) if words is not None else explain(error)}
+        return {"problem": explain(error, words)}
+
+
+def _compare(tree: Tree, here: Point, asked: dict[str, Any], words: Words) -> dict[str, Any]:
+    return beside(tree, int(asked["left"]), int(asked["right"]), words)
 
 
 def chart(tree: Tree, here: Point) -> dict[str, Any]:
@@ -152,15 +149,16 @@ def beside(tree: Tree, left: int, right: int, words: Words) -> dict[str, Any]:
 
     found = parting(tree, tree.point(left), tree.point(right))
     position = tree.position(found.common)
+    common = position + len(found.shared)
     before = tree.messages(found.common)[-1].text if position else ""
     branches = [
         {"said": list(branch.said), "facts": _facts(branch, token, words)}
         for branch, token in zip(found.branches, found.tokens, strict=True)
     ]
     return {
-        "common": words.count("travel.common", position) if position else words("travel.nothing_common"),
+        "common": words.count("travel.common", common) if common else words("travel.nothing_common"),
         "before": before,
-        "shared": found.shared,
+        "shared": "".join(token.text for token in found.shared),
         "branches": branches,
     }
 
