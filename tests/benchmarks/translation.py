@@ -7,6 +7,12 @@ to the subject does: ``nn.LSTM`` called for one token at a time, ``log_softmax``
 the same rules (what is forbidden, the limit, the length penalty), so both sides should print the same texts; how many
 do is in the table. Both run in one process on the same threads and take turns; medians over the rounds.
 
+With ``--peer PYTHON``, a Python that has JoeyNMT installed, a translator of JoeyNMT with as many weights takes turns
+too (``joey.py`` beside this). Its weights are random, and each of its translations is made to be as long as ours.
+
+        python -m venv peer && peer/bin/pip install joeynmt
+        python tests/benchmarks/translation.py --checkpoint translate-en-fr --data test.jsonl --peer peer/bin/python
+
 Without ``--checkpoint`` weights are random and sentences run to their limit: good for trying the script out only.
 """
 
@@ -16,8 +22,10 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +143,39 @@ def timed(work: Callable[[], list[str]]) -> tuple[float, list[str]]:
     return time.perf_counter() - began, found
 
 
+class Joey:
+    """JoeyNMT in a process of its own."""
+
+    def __init__(self, python: str, pipe: seqdemo.Pipeline, texts: Sequence[str], threads: int) -> None:
+        head: Any = pipe.head
+        size, end = head.source_tokenizer.vocab_size, head.source_tokenizer.special_tokens["eos"]
+        # Its first four ids are its own.
+        sources = [[max(one, 4) for one in (*head.source_tokenizer.encode(text), end)] for text in texts]
+        self._process = subprocess.Popen(
+            [python, str(Path(__file__).with_name("joey.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        given = {"weights": pipe.parameters, "vocabulary": size, "threads": threads, "sources": sources}
+        self.about = self._ask(given)
+
+    def seconds(self, beam: int, lengths: Sequence[int]) -> float:
+        return float(self._ask({"beam": beam, "lengths": lengths})["seconds"])
+
+    def _ask(self, given: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(given)}\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def translations(pipe: seqdemo.Pipeline, texts: Sequence[str], beam: int, given: dict[str, Any]) -> list[str]:
+    return [str(one) for one in pipe.predict(list(texts), **given, beam_size=beam)]
+
+
 def compare(pipe: seqdemo.Pipeline, texts: Sequence[str], beam: int, rounds: int, given: dict[str, Any]) -> str:
     """One row of the table."""
     book, options = Textbook(pipe.head), TranslationOptions(**given, beam_size=beam)
@@ -144,9 +185,7 @@ def compare(pipe: seqdemo.Pipeline, texts: Sequence[str], beam: int, rounds: int
         with torch.inference_mode():
             return [plain(text, options) for text in texts]
 
-    def searched() -> list[str]:
-        return [str(one) for one in pipe.predict(list(texts), **given, beam_size=beam)]
-
+    searched = partial(translations, pipe, texts, beam, given)
     pipe.predict(list(texts[:4]), **given, beam_size=beam)
     seconds: tuple[list[float], list[float]] = ([], [])
     outputs: list[list[str]] = [[], []]
@@ -159,6 +198,25 @@ def compare(pipe: seqdemo.Pipeline, texts: Sequence[str], beam: int, rounds: int
     return f"{beam:5}{one:15.2f}{other:15.2f}{other / one:9.1f}{same:9} of {len(texts)}"
 
 
+def beside(pipe: seqdemo.Pipeline, texts: Sequence[str], options: argparse.Namespace) -> None:
+    """Print the table with the peer."""
+    peer = Joey(options.peer, pipe, texts, options.threads)
+    name = peer.about["name"]
+    print(f"\n{name}, torch {peer.about['torch']}, {peer.about['weights']:,} parameters of its own kind, fp32")
+    print(f"{'beam':>5}{name + ' /s':>19}{'seqdemo /s':>15}{'times':>9}")
+    for beam in options.beams:
+        given = {"max_tokens": options.max_tokens, "beam_size": beam}
+        lengths = [len(one.target_tokens) + 1 for one in pipe.predict(list(texts), **given)]
+        peer.seconds(beam, lengths)
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(options.rounds):
+            seconds[0].append(peer.seconds(beam, lengths))
+            seconds[1].append(timed(partial(translations, pipe, texts, beam, {"max_tokens": options.max_tokens}))[0])
+        one, other = (len(texts) / statistics.median(each) for each in seconds)
+        print(f"{beam:5}{one:19.2f}{other:15.2f}{other / one:9.1f}")
+    peer.close()
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -169,17 +227,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--precision", default="auto", help="what seqdemo computes in")
+    parser.add_argument("--peer", help="a Python that has JoeyNMT")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    pipe = seqdemo.load(options.checkpoint, device="cpu") if options.checkpoint else fresh()
+    pipe = (
+        seqdemo.load(options.checkpoint, device="cpu", precision=options.precision) if options.checkpoint else fresh()
+    )
     texts = sentences(options.data, options.sentences)
     print(
         f"python {platform.python_version()}  torch {torch.__version__}  machine {processor()}  threads "
-        f"{options.threads}  rounds {options.rounds}  {pipe.parameters:,} parameters, {pipe.dtype}"
+        f"{options.threads}  rounds {options.rounds}  {pipe.parameters:,} parameters, {pipe.stepper.precision}"
     )
     print(f"{'beam':>5}{'textbook /s':>15}{'seqdemo /s':>15}{'times':>9}{'same texts':>15}")
     for beam in options.beams:
         print(compare(pipe, texts, beam, options.rounds, {"max_tokens": options.max_tokens}))
+    if options.peer:
+        beside(pipe, texts, options)
 
 
 if __name__ == "__main__":
