@@ -8,8 +8,21 @@ import pytest
 
 import seqdemo
 from seqdemo.errors import TokenizerError
+from seqdemo.plugin.config import build
+from seqdemo.training.config import TrainingConfig
+from seqdemo.training.prepare import choose
+from seqdemo.training.presets import PRESETS
 
 FEW = {"steps": 2, "batch_size": 2, "window": 8, "sample_tokens": 0, "device": "cpu", "progress": False}
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_presets_are_accepted(name: str) -> None:
+    """Every name in a preset is registered, and every value is one of its config's."""
+    one = PRESETS[name]
+    plans = choose(one.task, one.model, one.tokenizer, one.task_config, one.model_config, one.tokenizer_config)
+    assert plans.task.name == one.task
+    assert build(TrainingConfig, one.training, "training").model_dump().items() >= dict(one.training).items()
 
 
 def test_a_character_that_is_only_held_out(tmp_path: Path) -> None:
