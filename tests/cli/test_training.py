@@ -97,6 +97,18 @@ def test_a_preset_gives_way_to_flags(text: Path, tmp_path: Path) -> None:
     assert choices["models"]["decoder"]["config"]["hidden_size"] == 12
 
 
+def test_a_run_begins_from_a_checkpoint(text: Path, tmp_path: Path) -> None:
+    """--init-from takes a checkpoint's vocabulary and weights; flags of a tokenizer beside it are refused."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert seqdemo("train", "--data", text, "--out", first, *SMALL).exit_code == 0
+    begun = seqdemo("train", "--init-from", first, "--data", text, "--out", second, *SMALL)
+    assert begun.exit_code == 0, begun.output
+    assert f"Begun from {first}" in (second / "README.md").read_text()
+    refused = seqdemo("train", "--init-from", first, "--tokenizer", "bytes", "--data", text, "--out", second, *SMALL)
+    assert refused.exit_code == 2
+    assert "takes its tokenizers" in refused.output
+
+
 def test_columns_and_joined_lists(tmp_path: Path) -> None:
     """--column names what to read, --join what comes between the texts of a list."""
     data = tmp_path / "rows.jsonl"
