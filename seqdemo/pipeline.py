@@ -135,16 +135,16 @@ class Pipeline:
         """Continue a prompt, event by event: ``Prefill`` …, ``Token`` …, ``Done``. Closing it stops it.
 
         Raises:
-            ConfigError: an option is not accepted, or asks for a search.
+            ConfigError: an option is not accepted, or asks for a search; one the checkpoint prefers gives way.
             TokenizerError: the prompt cannot be expressed in the model's vocabulary.
         """
         head = self._token_head()
+        if issubclass(head.config.options, BeamOptions):
+            options = {"beam_size": 1, "n_best": 1} | options
         chosen = self.options(options)
         if isinstance(chosen, BeamOptions) and chosen.beam_size > 1:
-            raise ConfigError(
-                f"With beam_size = {chosen.beam_size} no token is certain before the end, so there is no stream. Set "
-                "beam_size = 1, or use predict."
-            )
+            why = f"With beam_size = {chosen.beam_size} no token is certain before the end, so there is no stream."
+            raise ConfigError(f"{why} Set beam_size = 1, or use predict.")
         row = {self._column: prompt}
         request = Request(head=head, ids=head.prompt(row), options=chosen, row=row)
         return engine(self._device).submit(request)

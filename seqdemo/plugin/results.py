@@ -106,6 +106,8 @@ class Translation(Result):
         alignment: for each token of the translation, how much of the attention each token of the source had while it
             was chosen; what is missing to 1 went to the end of the source.
         alternatives: the best texts that a search found, the best of them first, which is ``text``.
+        unknown: share of the source's characters that the model has no token for and read byte by byte. Near 1 the
+            source is in a script that the model never saw; which language it is in, nobody checked.
     """
 
     source: str
@@ -115,6 +117,7 @@ class Translation(Result):
     target_tokens: tuple[str, ...] = ()
     alignment: tuple[tuple[float, ...], ...] = ()
     alternatives: tuple[Hypothesis, ...] = ()
+    unknown: float = 0.0
 
     def __str__(self) -> str:
         return self.text

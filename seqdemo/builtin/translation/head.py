@@ -7,6 +7,8 @@ Shape letters: ``B`` batch, ``T`` target length, ``S`` source length, ``V`` voca
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -201,18 +203,26 @@ class TranslationHead(TokenHead):
                 context, state = self.start([{"source": decoded.prompt}])
                 read = torch.tensor([[self._start, *ids[:-1]]], device=self.bias.device)
                 weights = self.attend(read, state, context)[0]
+        pieces = _pieces(self.source_tokenizer, source)
         alignment = [] if weights is None else weights[: len(ids), : len(source)].tolist()
         return Translation(
             source=decoded.prompt,
             text=decoded.text,
             score=best.score if best else sum((token.logprob for token in decoded.tokens), 0.0),
-            source_tokens=_pieces(self.source_tokenizer, source),
+            source_tokens=pieces,
             target_tokens=_pieces(self.target_tokenizer, ids),
             alignment=tuple(tuple(row) for row in alignment),
             alternatives=decoded.hypotheses,
+            unknown=_spelled(pieces) if self._knows_characters else 0.0,
         )
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _knows_characters(self) -> bool:
+        """Whether the source's tokenizer has tokens of more than a byte."""
+        tokenizer = self.source_tokenizer
+        return any(len(tokenizer.token_bytes(token)) > 1 for token in range(tokenizer.vocab_size))
 
     @property
     def _start(self) -> int:
@@ -327,6 +337,13 @@ def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
 
 def _sources(rows: Sequence[Sequence[int]]) -> Batch:
     return {"source": _padded(rows, 0), "lengths": torch.tensor([len(row) for row in rows])}
+
+
+def _spelled(pieces: Sequence[str]) -> float:
+    """Share of the characters that several tokens stand for, of the text that each token completes."""
+    # The first piece may be a space that the decoder takes away.
+    spelled = sum(not before and bool(piece) for before, piece in pairwise(pieces[1:]))
+    return spelled / max(sum(map(len, pieces)), 1)
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqdemo.builtin.translation.head import TranslationHead
+from seqdemo.builtin.translation.head import TranslationHead, _spelled
 from seqdemo.decoding import Request, engine, search
 from seqdemo.errors import ConfigError, DataError
 from seqdemo.parts import assemble, spec, train_tokenizer
@@ -215,3 +215,24 @@ def test_one_vocabulary_or_two(make: Make) -> None:
     assert shared.source_embedding is None
     assert list(apart.tokenizers) == ["source", "target"]
     assert apart.source_embedding is not None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "share"),
+    [
+        (("", "你", "好吗", "？"), 0.0),
+        (("", "", "Г", "", "д", "", "е", "?"), 0.75),
+        (("I ", "like ", "", "", "♞", "."), 1 / 9),
+        ((), 0.0),
+    ],
+)
+def test_characters_without_a_token_are_counted(pieces: tuple[str, ...], share: float) -> None:
+    """Those that several tokens stand for; not what follows a space that is taken away at the beginning."""
+    assert _spelled(pieces) == pytest.approx(share)
+
+
+def test_a_model_of_bytes_spells_everything_and_says_nothing(make: Make) -> None:
+    """Where every character is read byte by byte, none is unknown."""
+    head = make()
+    (found,) = search(head, [{"source": "Гдe"}], BeamOptions(max_tokens=3), torch.device("cpu"))
+    assert head.result(found).unknown == 0.0

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from seqdemo import evaluate, load, train
 from seqdemo.cli import main
 from seqdemo.errors import ConfigError, DataError
-from seqdemo.plugin import Translation
+from seqdemo.plugin import Token, Translation
 from seqdemo.training.presets import PRESETS
 
 WORDS = [("ein", "a"), ("alter", "old"), ("roter", "red"), ("Hund", "dog"), ("Vogel", "bird"), ("rennt", "runs")]
@@ -74,6 +74,16 @@ def test_it_translates_in_the_shape_of_its_input(checkpoint: Path) -> None:
     assert [len(line) for line in one.alignment] == [len(one.source_tokens)] * len(one.target_tokens)
     streamed = "".join(getattr(event, "text", "") for event in pipe.stream(source))
     assert streamed == target
+
+
+def test_a_search_that_the_checkpoint_prefers_gives_way_to_a_stream(checkpoint: Path, tmp_path: Path) -> None:
+    """What is predicted is searched for; what is streamed is not, unless that was asked for, which is refused."""
+    load(checkpoint).save(tmp_path / "wide", options={"beam_size": 3})
+    pipe, source = load(tmp_path / "wide"), PAIRS[0][0]
+    assert pipe.options({}).beam_size == 3  # type: ignore[attr-defined]
+    assert str(pipe(source)) == "".join(event.text for event in pipe.stream(source) if isinstance(event, Token))
+    with pytest.raises(ConfigError, match="no stream"):
+        pipe.stream(source, beam_size=3)
 
 
 def test_it_is_measured_by_its_translations(checkpoint: Path, files: list[Path]) -> None:
