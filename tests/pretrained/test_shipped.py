@@ -13,6 +13,7 @@ SHIPPED = [record for record in checkpoints() if record.source == "shipped"]
 LARGEST = 12_000_000
 
 GENERATORS = [record for record in SHIPPED if record.task == "generation"]
+CLASSIFIERS = [record for record in SHIPPED if record.task == "sentiment"]
 TALKERS = [record for record in GENERATORS if record.name.startswith("chat-")]
 
 PASSAGES = {
@@ -21,14 +22,22 @@ PASSAGES = {
     "chat-en": ">Do you like to watch movies?\n<Yes, I do. I saw a good one last week.\n>What was it about?\n",
     "chat-zh": ">你喜欢看电影吗？\n<喜欢啊，最近有什么好看的电影吗？\n>我也不知道，周末一起去看吧。\n",
 }
+OPINIONS = {
+    "sentiment-en": {
+        "positive": ("I love it, thank you so much!", "Great food and friendly staff."),
+        "negative": ("This is terrible, I hate it.", "The worst service I have ever had, very disappointing."),
+        "neutral": ("The meeting is on Tuesday at six.",),
+    },
+    "sentiment-zh": {"positive": ("我很喜欢这本书。",), "negative": ("我讨厌这个地方。",)},
+}
 LIMITS = {"chat-zh": 6.0}
 """Bits a character that a passage may cost, where it is more than 2.5: a Chinese character says more than a letter."""
 
 
 def test_the_first_two_are_there() -> None:
     """A character model and a subword model ship, each with prompts worth trying."""
-    assert {record.name for record in SHIPPED} >= {"shakespeare", "stories"}
-    assert all(record.task == "generation" and record.summary and record.examples for record in SHIPPED)
+    assert {record.name for record in GENERATORS} >= {"shakespeare", "stories"}
+    assert all(record.summary and record.examples for record in SHIPPED)
 
 
 @pytest.mark.parametrize("record", SHIPPED, ids=lambda record: record.name)
@@ -81,3 +90,13 @@ def test_it_answers_in_turns(record: CheckpointRecord) -> None:
     fresh = pipe.session(seed=1, max_tokens=80).write(replies[1].text, record.examples[1])
     within = talk.tree.nodes[min(node.id for node in talk.tree.nodes.values() if node.text == replies[1].text)]
     assert abs(fresh.tokens[0].logprob - within.tokens[0].logprob) > 1e-3
+
+
+@pytest.mark.parametrize("record", CLASSIFIERS, ids=lambda record: record.name)
+def test_it_tells_opinions_apart(record: CheckpointRecord) -> None:
+    """Plain opinions get their labels; any text at all, none among them, gets probabilities that add up to 1."""
+    pipe = seqdemo.load(record.name, device="cpu")
+    for label, texts in OPINIONS[record.name].items():
+        assert [result.label for result in pipe(list(texts))] == [label] * len(texts)
+    for result in pipe(["", "!!!", "Это предложение.", "word " * 3000, *record.examples]):
+        assert sum(result.scores.values()) == pytest.approx(1.0)
