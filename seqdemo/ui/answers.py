@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -45,6 +45,7 @@ class AnswerTab:
         self._source = source
         self._loader = loader
         self._kind = kind
+        self._asked: dict[str, Asking] = {}
         configs = [config for config in source.tasks().values() if not talks(config) and kind_of(config) == kind]
         schemas = list(dict.fromkeys(config.options for config in configs))
         self._build(visitors, schemas)
@@ -54,7 +55,7 @@ class AnswerTab:
 
     def _build(self, visitors: Visitors, schemas: list[type[Options]]) -> None:
         prefix = f"sd-{self._kind.id}"
-        names = self._names()
+        names = self._built = self._names()
         with (
             gr.Tab(
                 self._kind.title, id=self._kind.id, elem_id=f"sd-tab-{self._kind.id}", visible=bool(names)
@@ -145,20 +146,24 @@ class AnswerTab:
         """A page was loaded: whether there is a tab, and how it begins."""
         names = self._names()
         chosen = next(iter(names), None)
-        return [gr.Tab(visible=bool(names)), gr.Dropdown(names, value=chosen), *self._begun(chosen, words_of(request))]
+        same = names == self._built
+        tab, model = (gr.skip(), gr.skip()) if same else (gr.Tab(visible=bool(names)), gr.Dropdown(names, value=chosen))
+        return [tab, model, *self._begun(chosen, words_of(request), self.panel.begin)]
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
-        tries, *panel = self._begun(name, words_of(request))
+        if (asking := self._asked.get(str(request.session_hash))) is not None:
+            asking.cancel()
+        tries, *panel = self._begun(name, words_of(request), self.panel.show)
         return [tries, "", "", *panel]
 
-    def _begun(self, name: str | None, words: Words) -> list[Any]:
+    def _begun(self, name: str | None, words: Words, show: Callable[..., list[Any]]) -> list[Any]:
         """Examples and options of a checkpoint."""
         record, config = self._checkpoints().get(name or ""), self._config(name)
         try:
             preferred = self._source.preferences(name) if name else {}
         except SeqdemoError:
             preferred = {}
-        return [_tries(record, words), *self.panel.show(config.options if config else None, preferred)]
+        return [_tries(record, words), *show(config.options if config else None, preferred)]
 
     def _take(self, event: gr.EventData) -> str:
         return str(event.text)
@@ -175,6 +180,10 @@ class AnswerTab:
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
             yield {self.notice: notice(explain(error, words))}
             return
+        page = str(request.session_hash)
+        if (before := self._asked.get(page)) is not None:
+            before.cancel()
+        self._asked[page] = asking
         waits = "results.working" if self._loader.loaded(str(name)) is not None else "results.loading"
         yield {self.view: "", self.notice: notice(words(waits, name=name), "progress")}
         try:
@@ -182,6 +191,8 @@ class AnswerTab:
                 yield update
         finally:
             asking.cancel()
+            if self._asked.get(page) is asking:
+                del self._asked[page]
 
     def _begin(self, name: str | None, text: str, held: tuple[Any, ...]) -> Asking:
         config = self._config(name)
@@ -192,11 +203,13 @@ class AnswerTab:
 
     async def _follow(self, asking: Asking, words: Words, name: str) -> AsyncIterator[Update]:
         shown = ""
-        while not asking.finished:
+        while not asking.finished and not asking.cancelled:
             if (written := asking.text) != shown:
                 shown = written
                 yield {self.view: translating(written), self.notice: ""}
             await asyncio.sleep(1 / _UPDATES_PER_SECOND)
+        if asking.cancelled:
+            return
         if asking.answer is None:
             said = explain(asking.error, words) if asking.error is not None else ""
             yield {self.view: "", self.notice: notice(said)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Asking", "strange"]
 
 _BYTES = 300
-"""A vocabulary this small is one of bytes: it has a token for everything."""
+"""A vocabulary this small without an unknown token is one of bytes: it has a token for everything."""
 _LOOKED = 2000
 """Characters of a text whose tokens are looked at."""
 
@@ -55,6 +55,7 @@ class Asking:
     Attributes:
         answer: once it is there.
         error: what went wrong, if something did.
+        cancelled: nobody waits for it any more.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Asking:
         self._attempts = attempts
         self._written: list[str] = []
         self._stream: Any = None
-        self._cancelled = False
+        self.cancelled = False
         self._future = _pool.submit(self._run)
 
     @property
@@ -81,8 +82,8 @@ class Asking:
         return "".join(self._written)
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
-        self._cancelled = True
+        """Stop waiting for the answer; what is streamed ends."""
+        self.cancelled = True
         self._future.cancel()
         if (stream := self._stream) is not None:
             stream.close()
@@ -122,7 +123,7 @@ class Asking:
         tokens: list[Token] = []
         done: Done | None = None
         self._stream = stream = pipe.stream(text, **self._attempts[0])
-        if self._cancelled:
+        if self.cancelled:
             stream.close()
         for event in stream:
             if isinstance(event, Token):
@@ -140,10 +141,10 @@ def strange(pipe: Any, text: str) -> float:
     """The share of a text's tokens that stand for nothing in the vocabulary, or for part of a character: most of them,
     where the model has never seen the language."""
     tokenizer: Tokenizer = next(iter(pipe.tokenizers.values()))
-    if tokenizer.vocab_size <= _BYTES:
+    unknown = tokenizer.special_tokens.get("unk")
+    if unknown is None and tokenizer.vocab_size <= _BYTES:
         return 0.0
     ids = tokenizer.encode(text[:_LOOKED])
-    unknown = tokenizer.special_tokens.get("unk")
     return sum(token == unknown or not _whole(tokenizer.token_bytes(token)) for token in ids) / max(len(ids), 1)
 
 

@@ -140,7 +140,7 @@ def _reading(result: Classification, pieces: Sequence[_Piece], words: Words) -> 
                 "span",
                 piece.text,
                 class_="sd-piece" + (" sd-unknown" if piece.unknown else ""),
-                style=f"--sd-for:{max(share, 0.0):.3f};--sd-against:{max(-share, 0.0):.3f}",
+                style=f"--sd-for:{max(0.0, share):.3f};--sd-against:{max(0.0, -share):.3f}",
                 data_token=visible(piece.text.strip() or piece.text),
                 data_share=_signed(piece.contribution) if result.contributions is not None else None,
                 data_after=percent(after[piece.last]) if after is not None else None,

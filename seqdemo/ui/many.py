@@ -54,11 +54,12 @@ class Many:
         self._visitors = visitors
         self._prepared = prepared
         self._desk = Desk()
+        # Of one height: one that grows measures all of its lines at each change, which takes long where they are many.
         self.paste = gr.Textbox(
             label=label("batch.paste"),
             info=label("batch.paste_info"),
-            lines=5,
-            max_lines=12,
+            lines=6,
+            max_lines=6,
             elem_id=f"{prefix}-paste",
             elem_classes=["sd-paste"],
         )

@@ -57,6 +57,17 @@ class Panel:
             start += len(found)
         return schema().model_dump()
 
+    def begin(self, schema: type[Options] | None, preferred: Mapping[str, Any]) -> list[Any]:
+        """As :meth:`show`, for a page that was just loaded: only what differs from how the panel was built, because
+        each update costs the browser time."""
+        built = next(iter(self._found), None)
+        shown = self.show(schema, preferred)
+        if schema is not built:
+            return shown
+        boxes = len(self.outputs) - len(self.components)
+        values = zip(self.components, shown[boxes:], strict=True)
+        return [gr.skip()] * boxes + [gr.skip() if component.value == value else value for component, value in values]
+
     def show(self, schema: type[Options] | None, preferred: Mapping[str, Any]) -> list[Any]:
         """What :attr:`outputs` become for a checkpoint.
 

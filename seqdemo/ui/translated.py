@@ -42,7 +42,10 @@ def translated(result: Translation, words: Words = ENGLISH) -> Markup:
     if len(result.alternatives) > 1:
         parts.append(_best(result, words))
     else:
-        parts.append(element("p", words("results.score", score=_number(result.score)), class_="sd-hint"))
+        # What was not searched for has no rank, only a probability.
+        score = _number(result.score)
+        said = words("results.score", score=score) if result.alternatives else words("results.probability", score=score)
+        parts.append(element("p", said, class_="sd-hint"))
     if result.alignment and any(result.target_tokens):
         parts.append(_alignment(result, words))
     return element(

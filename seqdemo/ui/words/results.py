@@ -62,6 +62,7 @@ WORDS = {
     "results.line": ("“{label}” after each token.", "读到每个 token 之后“{label}”的概率。"),
     "results.others": ("Thin lines: {labels}.", "细线：{labels}。"),
     "results.score": ("score {score}", "得分 {score}"),
+    "results.probability": ("log-probability {score}", "对数概率 {score}"),
     "results.best": ("What the search found, the best first", "搜索找到的译文，最好的在前"),
     "results.found": ("Translation", "译文"),
     "results.score_name": ("Score", "得分"),
