@@ -97,11 +97,18 @@ def _matrix(exchange: Exchange, words: Words) -> list[list[dict[str, Any] | None
             return {"why": explain(found, words), "text": words("compare.unread")}
         return {
             "bits": words("compare.bits", bits=f"{found.bits_per_byte:.2f}"),
-            "perplexity": words("compare.perplexity", perplexity=f"{found.perplexity:,.4g}"),
+            "perplexity": words("compare.perplexity", perplexity=_short(found.perplexity)),
             "best": found.bits_per_byte == least[at],
         }
 
     return [[entry(found, at) for at, found in enumerate(row)] for row in exchange.scores]
+
+
+def _short(number: float) -> str:
+    """``1234.5`` -> ``"1,234"``."""
+    if math.isinf(number):
+        return "∞"
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def everything(comparison: Comparison | None, words: Words, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,158 @@
+"""The Compare tab in a real browser, over a stand-in for the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::Warning:gradio.*")]
+
+LONG = "100000"
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+    deadline = monotonic() + seconds
+    while not true():
+        assert monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+        sleep(0.02)
+
+
+def arrive(page: Any, tokens: str) -> Any:
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_selector(".sd-compare-about")
+    for number in (1, 2):
+        page.locator(f"#sd-compare-{number}-sampling > button").click()
+        box = page.locator(f"#sd-compare-{number}-option-max-tokens input[type=number]")
+        box.fill(tokens)
+        box.press("Tab")
+        page.locator(f"#sd-compare-{number}-sampling > button").click()
+    return page
+
+
+def ask(page: Any, message: str) -> None:
+    page.fill("#sd-compare-input textarea", message)
+    page.press("#sd-compare-input textarea", "Enter")
+
+
+def judged(page: Any, exchanges: int = 1) -> None:
+    page.wait_for_function("n => document.querySelectorAll('.sd-matrix').length === n", arg=exchanges)
+
+
+def test_side_by_side_and_one_is_kept(site: Any) -> None:
+    """Two models answer the same message, are scored, go on with the next, and one becomes a conversation."""
+    site.source.nasty = ["<b>bold</b>"]
+    page = arrive(site.open(), "5")
+    ask(page, "<i>hi</i>")
+    judged(page)
+    assert page.locator(".sd-asked .sd-bubble").inner_text() == "<i>hi</i>"
+    assert [one.strip() for one in page.locator(".sd-cell .sd-body").all_inner_texts()] == [
+        "the sea was calm,",
+        "床前明月光",
+    ]
+    notes = page.locator(".sd-cell .sd-note").first.inner_text()
+    for shown in ("5 tokens", "tokens/s", "16.4 kB", "seed ", "token limit"):
+        assert shown in notes
+    assert page.locator(".sd-matrix tbody tr").count() == 2
+    assert page.locator(".sd-matrix td").first.inner_text().count("\n") == 1
+    assert "only bits per byte compare across models" in page.locator(".sd-matrix .sd-hint").inner_text()
+    assert page.locator("#sd-compare-input textarea").input_value() == ""
+    ask(page, "ho")
+    judged(page, 2)
+    page.get_by_role("button", name="Keep this one: 2 · 诗词").click()
+    page.get_by_role("button", name="Open 2 · 诗词 in the chat").click()
+    page.wait_for_function("document.querySelectorAll('#sd-conversation .sd-model').length === 2")
+    assert page.locator("#sd-conversation .sd-bubble").all_inner_texts() == ["<i>hi</i>", "ho"]
+    assert site.errors == []
+
+
+def test_they_stream_together_and_stop_together(site: Any) -> None:
+    """Both replies grow at the same time; Stop all ends both, and they keep what they have."""
+    site.source.delay = 0.05
+    page = arrive(site.open(), LONG)
+    ask(page, "hi")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.sd-cell .sd-body')].filter(one => one.textContent.length > 20).length === 2"
+    )
+    assert page.locator(".sd-cell.sd-streaming").count() == 2
+    assert not page.locator("#sd-compare-send").is_visible()
+    page.click("#sd-compare-stop")
+    judged(page)
+    assert page.locator(".sd-cell.sd-streaming").count() == 0
+    for notes in page.locator(".sd-cell .sd-note").all_inner_texts():
+        assert "stopped by you" in notes
+    assert site.source.generated < int(LONG) / 10
+
+
+def test_an_error_is_one_columns_own(site: Any) -> None:
+    """A model that does not load says so in its column; the other one answers, and both stand side by side."""
+    from seqdemo.errors import CheckpointError
+
+    load = site.source.load
+
+    def broken(name: str) -> Any:
+        if name == "诗词":
+            raise CheckpointError("诗词 is truncated. Copy it again.")
+        return load(name)
+
+    site.source.load = broken
+    page = arrive(site.open(), "5")
+    ask(page, "hi")
+    page.wait_for_selector(".sd-cell .sd-error")
+    page.wait_for_function("!document.querySelector('.sd-comparing') && !document.querySelector('.sd-streaming')")
+    assert "truncated" in page.locator(".sd-cell").nth(1).inner_text()
+    assert "the sea was calm" in page.locator(".sd-cell").first.inner_text()
+    ask(page, "")
+    page.wait_for_selector("#sd-compare > .sd-notice, #sd-compare .sd-notice:not([hidden])")
+    del site.source.load
+
+
+def test_a_reload_finds_the_comparison_and_a_closed_page_ends_it(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replies go on over a reload; once the page is closed no row works on."""
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 2.0)
+    site.source.delay = 0.05
+    page = arrive(site.open(), LONG)
+    ask(page, "hi")
+    page.wait_for_function("document.querySelector('.sd-cell .sd-body')?.textContent.length > 20")
+    page.reload()
+    page.wait_for_selector("#sd-status dd")
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_function("document.querySelector('.sd-cell .sd-body')?.textContent.length > 60")
+    assert page.locator(".sd-cell.sd-streaming").count() == 2
+    page.close()
+
+    def still() -> bool:
+        made = site.source.generated
+        sleep(0.4)
+        return bool(made == site.source.generated)
+
+    until(still, "the end of the work")
+    assert site.source.generated < int(LONG) / 10
+
+
+def test_three_columns_names_and_a_phone(site: Any) -> None:
+    """A third column comes when it is asked for; all has a name; on a phone columns stand below each other."""
+    page = arrive(site.open(color_scheme="dark"), "5")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_label("3", exact=True).check()
+    page.wait_for_selector("#sd-compare-model-3")
+    for role, name in (
+        ("combobox", "Model 1"),
+        ("combobox", "Model 3"),
+        ("textbox", "Message to all"),
+        ("checkbox", "Raw text"),
+        ("button", "Compare"),
+        ("button", "New"),
+        ("region", "Replies side by side"),
+    ):
+        assert page.locator(".sd-compare").get_by_role(role, name=name, exact=name == "New").count() == 1, (role, name)
+    page.get_by_label("2", exact=True).check()
+    ask(page, "hi")
+    judged(page)
+    tops = [box["y"] for box in (one.bounding_box() for one in page.locator(".sd-cell").all())]
+    assert tops[0] < tops[1]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="New", exact=True).click()
+    page.wait_for_selector(".sd-compare-about")
