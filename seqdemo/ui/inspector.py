@@ -12,7 +12,7 @@ from .assets import script
 from .markup import Markup, element, join, visible
 from .words import ENGLISH, Words
 
-__all__ = ["inspector", "token_view"]
+__all__ = ["inspector", "percent", "token_view"]
 
 
 def inspector() -> gr.HTML:
@@ -32,7 +32,8 @@ def inspector() -> gr.HTML:
     )
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """``0.251`` -> ``"25.1 %"``."""
     if value <= 0:
         return "0 %"
     if value < 0.0005:
@@ -45,7 +46,7 @@ def _bar(kind: str, value: float) -> Markup:
     track = element(
         "span", element("span", class_=f"sd-bar {kind}", style=width), class_="sd-track", aria_hidden="true"
     )
-    return element("td", track, element("span", _percent(value), class_="sd-percent"))
+    return element("td", track, element("span", percent(value), class_="sd-percent"))
 
 
 def _on(alternative: Alternative, words: Words) -> Markup:
@@ -82,7 +83,7 @@ def token_view(token: Token | None, words: Words = ENGLISH, place: tuple[int, in
     own = next((one.text for one in token.alternatives if one.id == token.id), token.text)
     title = element("h2", words("inspector.token"), " ", element("span", visible(own), class_="sd-glyphs"))
     facts = [
-        (words("inspector.probability"), _percent(math.exp(token.logprob))),
+        (words("inspector.probability"), percent(math.exp(token.logprob))),
         (words("inspector.surprise"), words("inspector.bits", bits=f"{-token.logprob / math.log(2):.2f}")),
         (words("inspector.entropy"), words("inspector.bits", bits=f"{token.entropy / math.log(2):.2f}")),
         (words("inspector.position"), f"{token.position:,}"),

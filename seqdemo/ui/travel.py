@@ -14,6 +14,7 @@ from seqdemo.errors import SeqdemoError
 
 from .assets import script
 from .conversation import encode
+from .inspector import percent
 from .markup import visible
 from .tabs import Tab
 from .talk import explain
@@ -174,5 +175,5 @@ def _facts(branch: Branch, first: Token | None, words: Words) -> list[tuple[str,
         ]
     if first is not None:
         own = next((one.text for one in first.alternatives if one.id == first.id), first.text)
-        facts.append((words("travel.first"), f"{visible(own)}  {100 * math.exp(first.logprob):.1f} %"))
+        facts.append((words("travel.first"), f"{visible(own)}  {percent(math.exp(first.logprob))}"))
     return facts

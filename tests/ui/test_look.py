@@ -67,7 +67,7 @@ def test_a_reply_goes_on_from_another_token(site: Any) -> None:
     page.locator(".sd-token").nth(1).click()
     page.get_by_role("button", name="Stand here").click()
     reads(page, "hi", " the sea")
-    assert "goes on in another version" in page.locator(".sd-note").inner_text()
+    assert "the rest of it is in the map" in page.locator(".sd-note").inner_text()
     page.get_by_role("button", name="Edit this reply").click()
     page.get_by_role("textbox", name="Edited reply").fill("ah")
     page.get_by_role("button", name="Save").click()
@@ -104,7 +104,7 @@ def test_the_map_leads_anywhere(site: Any, monkeypatch: pytest.MonkeyPatch) -> N
     page.keyboard.press("ArrowRight")
     page.keyboard.press("c")
     page.wait_for_selector(".sd-beside[open]")
-    assert page.locator(".sd-branch-text.sd-bubble").all_text_contents() == ["You: <i>else</i>", "You: more"]
+    assert page.locator(".sd-branch-text.sd-bubble").all_text_contents() == ["You wrote:<i>else</i>", "You wrote:more"]
     facts = page.locator(".sd-branch").last.locator(".sd-facts").inner_text().split("\n")
     assert facts[facts.index("perplexity") + 1] == "2.00"
     assert facts[facts.index("log-probability") + 1] == "−1.39"

@@ -98,7 +98,7 @@ def test_the_whole_conversation_can_be_sent_at_any_time(source: Any) -> None:
     talk.stand_after(1, 2)
     cut = whole(talk, "key", intro)["messages"][1]
     assert (len(cut["tokens"]), cut["versions"]) == (3, 1)
-    assert "another version" in cut["end"]["notes"][1]
+    assert "in the map" in cut["end"]["notes"][1]
 
 
 def test_cancelling_stops_the_work(source: Any) -> None:

@@ -2,8 +2,8 @@
 // Every token has its shade already: choosing a scale is one class of the document.
 const scale = element.querySelector(".sd-shades");
 const STEPS = {
-  chance: [...CHANCES.map((least) => `≥ ${100 * least} %`), `< ${100 * CHANCES.at(-1)} %`],
-  surprise: [...SURPRISES.map((most) => say("colours.less", { bits: most })), say("colours.more", { bits: SURPRISES.at(-1) })],
+  chance: [...CHANCES.map((least) => `≥ ${100 * least}`), `< ${100 * CHANCES.at(-1)} %`],
+  surprise: [...SURPRISES.map((most) => `< ${most}`), say("colours.more", { bits: SURPRISES.at(-1) })],
 };
 
 function colour(by) {

@@ -229,7 +229,7 @@ function column({ said, facts }, id, name) {
   if (!said.length) box.append(make("p", "sd-hint", say("travel.nothing")));
   for (const [role, text] of said) {
     const line = make("p", role === "user" ? "sd-branch-text sd-bubble" : "sd-branch-text", text);
-    if (role === "user") line.prepend(make("span", "sd-hidden", `${say("travel.you")}: `));
+    if (role === "user") line.prepend(make("span", "sd-hidden", say("conversation.you")));
     box.append(line);
   }
   return box;

@@ -7,6 +7,5 @@ WORDS = {
     "colours.chance": ("Probability", "概率"),
     "colours.surprise": ("Surprise", "意外程度"),
     "colours.legend": ("What the shades mean", "颜色的含义"),
-    "colours.less": ("< {bits} bits", "< {bits} 比特"),
     "colours.more": ("≥ {bits} bits", "≥ {bits} 比特"),
 }
