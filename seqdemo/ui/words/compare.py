@@ -16,7 +16,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "compare.raw": ("Raw text, without chat templates", "原始文本，不用对话模板"),
     "compare.send": ("Compare", "比较"),
     "compare.stop": ("Stop all", "全部停止"),
-    "compare.fresh": ("New", "新的比较"),
+    "compare.fresh": ("New", "新建"),
     "compare.view": ("Replies side by side", "并排的回复"),
     "compare.you": ("You wrote:", "你写道："),
     "compare.reply": ("Reply of {name}", "{name} 的回复"),
@@ -59,7 +59,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "compare.no_models": ("Choose a model for each column.", "请为每一栏选择一个模型。"),
     "compare.all_ended": (
         "Every column has ended. Press New to begin again.",
-        "每一栏都已结束。按“新的比较”重新开始。",
+        "每一栏都已结束。按“新建”重新开始。",
     ),
     "compare.anew": (
         "Another model was chosen, so this is a new comparison.",
