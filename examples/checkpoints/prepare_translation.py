@@ -38,10 +38,10 @@ Parts = Mapping[str, Sequence[Pair]]
 LARGEST = 12  # pairs of a group that may be held out
 HELD_OUT = {"fra": 2000, "cmn": 1000}  # groups in dev, and as many in test
 
-NOTES = """## Data
+NOTES = """## Where the data come from
 
-Sentence pairs from [Tatoeba](https://tatoeba.org), CC BY 2.0 FR, in the form of manythings.org/anki. Dev and test share
-no sentence with training, on either side.
+Sentence pairs by the contributors of [Tatoeba](https://tatoeba.org), CC BY 2.0 FR, in the form of manythings.org/anki.
+Dev and test share no sentence with training, on either side.
 """
 
 _MARKS = re.compile(r"[\W_]+")

@@ -14,6 +14,7 @@ LARGEST = 12_000_000
 
 GENERATORS = [record for record in SHIPPED if record.task == "generation"]
 CLASSIFIERS = [record for record in SHIPPED if record.task == "sentiment"]
+TRANSLATORS = [record for record in SHIPPED if record.task == "translation"]
 TALKERS = [record for record in GENERATORS if record.name.startswith("chat-")]
 
 PASSAGES = {
@@ -29,6 +30,11 @@ OPINIONS = {
         "neutral": ("The meeting is on Tuesday at six.",),
     },
     "sentiment-zh": {"positive": ("我很喜欢这本书。",), "negative": ("我讨厌这个地方。",)},
+}
+PLAIN = {
+    "translate-zh-en": (("他每天早上喝咖啡。", "coffee"), ("她喜欢唱歌。", "")),
+    "translate-en-zh": (("He drinks coffee every morning.", "咖啡"), ("She likes to sing.", "")),
+    "translate-en-fr": (("He drinks coffee every morning.", "café"), ("She likes to sing.", "")),
 }
 LIMITS = {"chat-zh": 6.0}
 """Bits a character that a passage may cost, where it is more than 2.5: a Chinese character says more than a letter."""
@@ -100,3 +106,21 @@ def test_it_tells_opinions_apart(record: CheckpointRecord) -> None:
         assert [result.label for result in pipe(list(texts))] == [label] * len(texts)
     for result in pipe(["", "!!!", "Это предложение.", "word " * 3000, *record.examples]):
         assert sum(result.scores.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("record", TRANSLATORS, ids=lambda record: record.name)
+def test_it_translates(record: CheckpointRecord) -> None:
+    """Every suggested sentence is translated to its end and aligned; a plain one comes out with the word that counts,
+    and is likelier than the translation of another sentence."""
+    pipe = seqdemo.load(record.name, device="cpu")
+    for found in pipe(list(record.examples)):
+        assert found.alternatives[0].complete
+        assert found.text.strip()
+        assert len(found.alignment) == len(found.target_tokens)
+        assert found.unknown < 0.1
+    (source, word), (other, _) = PLAIN[record.name]
+    found, wrong = pipe([source, other])
+    assert word in found.text
+    own = pipe.score(found.text, source=source).bits_per_character
+    assert own < pipe.score(wrong.text, source=source).bits_per_character - 0.5
+    assert pipe("Где вокзал").unknown > 0.5
