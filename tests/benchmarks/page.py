@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 LONG = 100_000
+NAMES = "ABCD"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 WATCH = """
@@ -64,11 +65,16 @@ document.addEventListener("click", (event) => {
 # --- the server -------------------------------------------------------------------------------------------------------
 
 
-def serve(port: int) -> None:
+def serve(port: int, checkpoint: str) -> None:
     """Serve the page; write down each update that is made, and answer each line of input with the engine's load."""
     from seqdemo.decoding import engine
     from seqdemo.ui import conversation
     from seqdemo.ui import serve as start
+    from seqdemo.ui.source import Sdk
+
+    class Only(Sdk):
+        def checkpoints(self) -> list[Any]:
+            return [record for record in super().checkpoints() if record.name == checkpoint]
 
     made, plain = Path(os.environ["SEQDEMO_HOME"]) / "made.txt", conversation.Window.update
     file = made.open("a", buffering=1, encoding="utf-8")
@@ -79,7 +85,7 @@ def serve(port: int) -> None:
         return found
 
     conversation.Window.update = update  # type: ignore[method-assign]
-    start(port=port)
+    start(port=port, source=Only())
     print("ready", flush=True)
     for _ in sys.stdin:
         print(engine("cpu").load.running, flush=True)
@@ -91,13 +97,14 @@ class Server:
     Args:
         home: where its data lies.
         threads: that torch may use.
+        checkpoint: what can be talked with.
     """
 
-    def __init__(self, home: Path, port: int, threads: int) -> None:
+    def __init__(self, home: Path, port: int, threads: int, checkpoint: str) -> None:
         self.url = f"http://127.0.0.1:{port}/"
         self._made = home / "made.txt"
         environment = {**os.environ, "SEQDEMO_HOME": str(home), "OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, __file__, "--serve", str(port)]
+        command = [sys.executable, __file__, "--serve", str(port), "--checkpoint", checkpoint]
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -190,7 +197,7 @@ def first_tokens(page: Any, clicks: int) -> list[float]:
     found = []
     for number in range(clicks + 3):
         page.evaluate("[window.painted.length, window.clicked.length] = [0, 0]")
-        say(page, f"Speak, sir, number {number}.", 24)
+        say(page, "Speak, sir, I pray you.", 24)
         page.wait_for_function("window.painted.some(([, tokens]) => tokens)")
         idle(page)
         clicked = page.evaluate("window.clicked[0]")
@@ -226,7 +233,7 @@ def four(playwright: Any, path: str, server: Server) -> dict[str, Any]:
         browsers = [stack.enter_context(browser(playwright, path)) for _ in range(4)]
         pages = [opened(one, server.url) for one in browsers]
         for number, page in enumerate(pages):
-            say(page, f"I am visitor {number}.", LONG)
+            say(page, f"I am the visitor {NAMES[number]}.", LONG)
         for page in pages:
             page.wait_for_selector(".sd-token")
         before = server.running()
@@ -246,7 +253,7 @@ def four(playwright: Any, path: str, server: Server) -> dict[str, Any]:
             "replies after one was closed": left,
             "seconds until its work was freed": round(freed, 1),
             "replies at the end": server.running(),
-            "each sees its own text only": said == [[f"I am visitor {number}."] for number in (1, 2, 3)],
+            "each sees its own text only": said == [[f"I am the visitor {NAMES[number]}."] for number in (1, 2, 3)],
         }
 
 
@@ -264,7 +271,7 @@ def long_conversation(home: Path, checkpoint: str, messages: int) -> tuple[dict[
     kept = seqdemo.conversations(f"cookie:{cookie.partition('.')[0]}")
     session = kept.begin(seqdemo.load(checkpoint, device="cpu"))
     for number in range(messages // 2):
-        for _ in session.stream(f"Speak, sir, number {number}.", max_tokens=60, seed=number):
+        for _ in session.stream("Speak, sir, I pray you.", max_tokens=60, seed=number):
             pass
     return {"name": visitors.cookie, "value": cookie}, session.id
 
@@ -287,7 +294,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home = Path(folder)
         cookie, conversation = long_conversation(home, options.checkpoint, options.messages)
-        server = Server(home, options.port, options.threads)
+        server = Server(home, options.port, options.threads, options.checkpoint)
         stack.callback(server.close)
         playwright = stack.enter_context(sync_playwright())
         with browser(playwright, options.chromium) as chromium:
@@ -310,7 +317,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", default="shakespeare", help="what is talked with; it must be the first listed")
+    parser.add_argument("--checkpoint", default="shakespeare", help="what is talked with")
     parser.add_argument("--messages", type=int, default=500, help="of the long conversation")
     parser.add_argument("--clicks", type=int, default=50)
     parser.add_argument("--replies", type=int, default=5, help="that stream, in each conversation")
@@ -322,7 +329,7 @@ def main() -> None:
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        serve(options.serve)
+        serve(options.serve, options.checkpoint)
         return
     packages = ", ".join(f"{name} {version(name)}" for name in ("seqdemo", "gradio", "torch", "playwright"))
     print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPUs, {platform.machine()}")

@@ -34,7 +34,7 @@ def shows(page: Any, *messages: str) -> None:
 
 def grows(page: Any) -> None:
     before = page.locator(".sd-token").count()
-    page.wait_for_function("n => document.querySelectorAll('.sd-token').length > n + 5", arg=before)
+    page.wait_for_function("n => document.querySelectorAll('.sd-token').length > n + 2", arg=before)
 
 
 def held(site: Any, page: Any, turns: int) -> None:
@@ -80,7 +80,7 @@ def test_earlier_messages_come_when_they_are_asked_for(site: Any) -> None:
 
 def test_another_tab_follows_a_reply(site: Any) -> None:
     """It is on both tabs while it streams, also on one opened meanwhile; either may stop it, and both go on."""
-    site.source.delay = 0.05
+    site.source.delay = 0.2
     context = site.context()
     first = site.open(context)
     say(first, "one", 2)
@@ -115,7 +115,7 @@ def test_another_tab_follows_a_reply(site: Any) -> None:
 def test_four_browsers_at_once(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is closed and one refreshed in mid-reply: each sees its own text only, and the closed one's work is freed."""
     monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.5)
-    site.source.delay = 0.02
+    site.source.delay = 0.2
     pages = [site.open() for _ in range(4)]
     for number, page in enumerate(pages):
         say(page, f"visitor {number}", LONG)
