@@ -186,7 +186,7 @@ def offset(page: Any) -> float:
         there = page.evaluate("performance.timeOrigin + performance.now()")
         after = time.time() * 1000
         found.append((after - before, there - (before + after) / 2))
-    return min(found)[1]
+    return float(min(found)[1])
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
