@@ -124,6 +124,7 @@ def serve(
             footer_links=[],
             show_error=False,
             auth=check,
+            _frontend=False,  # else gradio asks for the whole page once, and gives up on a machine busy for 3 s
             theme=theme(),
             css=styles(),
             app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors), Middleware(Languages)]},
