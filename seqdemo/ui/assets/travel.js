@@ -51,7 +51,7 @@ function show({ nodes, path, here }) {
   const now = rows.find((row) => row.box.ariaCurrent) || rows[0];
   if (!now) return;
   now.box.tabIndex = 0;
-  now.box.scrollIntoView({ block: "nearest" });
+  now.box.scrollIntoView({ block: held ? "nearest" : "center" });
   if (held) now.box.focus();
 }
 
