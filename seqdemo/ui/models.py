@@ -76,7 +76,7 @@ class ModelsTab:
                     interactive=True,
                     filterable=False,
                     scale=0,
-                    min_width=260,
+                    visible=False,
                     elem_id="sd-unload-after",
                 )
             self.news = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-models-news")
@@ -146,7 +146,7 @@ class ModelsTab:
         return [
             await self._view(request),
             "" if admin else notice(words("models.not_here"), "hint"),
-            gr.Dropdown(choices, value=self._settings.unload_after, interactive=admin),
+            gr.Dropdown(choices, value=self._settings.unload_after, visible=admin),
             gr.Column(visible=admin),
         ]
 

@@ -235,12 +235,12 @@ def four(playwright: Any, path: str, server: Server) -> dict[str, Any]:
         for number, page in enumerate(pages):
             say(page, f"I am the visitor {NAMES[number]}.", LONG)
         for page in pages:
-            page.wait_for_selector(".sd-token")
+            page.wait_for_selector(".sd-token", state="attached")
         before = server.running()
         pages[0].context.close()
         closed = time.perf_counter()
         pages[1].reload()
-        pages[1].wait_for_selector("body.sd-busy .sd-token")
+        pages[1].wait_for_selector("body.sd-busy .sd-token", state="attached")
         while server.running() > 3 and time.perf_counter() - closed < 60:
             time.sleep(0.1)
         freed, left = time.perf_counter() - closed, server.running()
@@ -288,7 +288,7 @@ def row(name: str, values: Sequence[float], unit: str, low: bool = False) -> str
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything, as lists of numbers."""
+    """Everything, as lists of numbers; the rows of the table are printed as they come."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -299,12 +299,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         playwright = stack.enter_context(sync_playwright())
         with browser(playwright, options.chromium) as chromium:
             print(f"chromium {chromium.version}")
+            print(f"{'':46} {'median':>9} {'worst 5 %':>9}")
+            count = f"{options.messages} messages"
             page = opened(chromium, server.url)
             clicks = first_tokens(page, options.clicks)
+            print(row("click on Send to first token painted", clicks, "ms"))
             rates, delays = streamed(page, server, options.replies, options.seconds)
+            print(row("updates painted, new conversation", rates, "a second", low=True))
+            print(row("update made to painted, new conversation", delays, "ms"), flush=True)
             page.context.close()
             page = opened(chromium, server.url, [{**cookie, "url": server.url}], conversation)
             later, late = streamed(page, server, options.replies, options.seconds)
+            print(row(f"updates painted, {count}", later, "a second", low=True))
+            print(row(f"update made to painted, {count}", late, "ms"), flush=True)
         return {
             "click to first token": clicks,
             "updates a second": rates,
@@ -334,13 +341,6 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("seqdemo", "gradio", "torch", "playwright"))
     print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPUs, {platform.machine()}")
     found = measure(options)
-    count = f"{options.messages} messages"
-    print(f"{'':46} {'median':>9} {'worst 5 %':>9}")
-    print(row("click on Send to first token painted", found["click to first token"], "ms"))
-    print(row("updates painted, new conversation", found["updates a second"], "a second", low=True))
-    print(row(f"updates painted, {count}", found["updates a second, long"], "a second", low=True))
-    print(row("update made to painted, new conversation", found["made to painted"], "ms"))
-    print(row(f"update made to painted, {count}", found["made to painted, long"], "ms"))
     for name, value in found["four browsers"].items():
         print(f"four browsers: {name:44} {value}")
     if options.json is not None:

@@ -120,10 +120,10 @@ def test_four_browsers_at_once(site: Any, monkeypatch: pytest.MonkeyPatch) -> No
     for number, page in enumerate(pages):
         say(page, f"visitor {number}", LONG)
     for page in pages:
-        page.wait_for_selector(".sd-token")
+        page.wait_for_selector(".sd-token", state="attached")
     pages[0].context.close()
     pages[1].reload()
-    pages[1].wait_for_selector("body.sd-busy .sd-token")
+    pages[1].wait_for_selector("body.sd-busy .sd-token", state="attached")
     for page in pages[1:]:
         grows(page)
     for number, page in enumerate(pages[1:], 1):

@@ -9,7 +9,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "models.none": ("There is no model yet. Train one, or add one below.", "还没有模型。请训练一个，或在下方添加。"),
     "models.not_here": (
-        "Loading, unloading and adding models needs an admin's login here. What is installed can be talked to.",
+        "Loading, unloading and adding models need an admin's login here. What is installed can be talked to.",
         "在这里加载、卸载和添加模型需要管理员登录。已安装的模型可以直接对话。",
     ),
     "models.in_use": (
