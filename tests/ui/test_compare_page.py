@@ -70,11 +70,11 @@ def test_side_by_side_and_one_is_kept(site: Any) -> None:
 
 def test_they_stream_together_and_stop_together(site: Any) -> None:
     """Both replies grow at the same time; Stop all ends both, and they keep what they have."""
-    site.source.delay = 0.05
+    site.source.delay = 0.15
     page = arrive(site.open(), LONG)
     ask(page, "hi")
     page.wait_for_function(
-        "[...document.querySelectorAll('.sd-cell .sd-body')].filter(one => one.textContent.length > 20).length === 2"
+        "[...document.querySelectorAll('.sd-cell .sd-body')].filter(one => one.textContent.length > 8).length === 2"
     )
     assert page.locator(".sd-cell.sd-streaming").count() == 2
     assert not page.locator("#sd-compare-send").is_visible()
@@ -112,7 +112,7 @@ def test_an_error_is_one_columns_own(site: Any) -> None:
 def test_a_reload_finds_the_comparison_and_a_closed_page_ends_it(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replies go on over a reload; once the page is closed no row works on."""
     monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 2.0)
-    site.source.delay = 0.05
+    site.source.delay = 0.15
     page = arrive(site.open(), LONG)
     ask(page, "hi")
     page.wait_for_function("document.querySelector('.sd-cell .sd-body')?.textContent.length > 20")

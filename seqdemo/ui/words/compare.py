@@ -2,7 +2,6 @@
 
 WORDS: dict[str, tuple[str, str]] = {
     "compare.tab": ("Compare", "比较"),
-    "compare.title": ("Compare", "比较"),
     "compare.about": (
         "The same message to two or three models, or to one with different settings, side by side.",
         "把同一条消息发给两三个模型，或发给设置不同的同一个模型，并排比较。",
@@ -60,10 +59,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "compare.all_ended": (
         "Every column has ended. Press New to begin again.",
         "每一栏都已结束。按“新建”重新开始。",
-    ),
-    "compare.anew": (
-        "Another model was chosen, so this is a new comparison.",
-        "选择了别的模型，因此这是一次新的比较。",
     ),
     "compare.not_kept": (
         "There is nothing in this column to keep.",
