@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from errno import ENOSPC
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -351,6 +352,8 @@ def explain(error: Exception, words: Words = ENGLISH) -> str:
     """One calm line for the page."""
     if isinstance(error, PageError):
         return words(error.key, **error.values)
+    if isinstance(error, OSError) and error.errno == ENOSPC:
+        return words("errors.disk")
     for kind in type(error).__mro__:
         if kind in _ABOUT:
             return words(_ABOUT[kind], reason=error)

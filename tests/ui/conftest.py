@@ -99,6 +99,7 @@ class FakeSource:
         self.scans = 0
         self.scripts: dict[str, list[str]] = {"诗词": scripted.POEM}
         self.nasty: list[str] = scripted.NASTY
+        self.strange: list[str] = scripted.STRANGE
         self.folder: Path | None = None
         self.place = Path(seqdemo.pretrained.__file__).parent
 

@@ -18,6 +18,13 @@ NASTY = [
     "$$x^2$$ {{7*7}} ${window.hacked = 3}",
     "</div></template><style>*{display:none}</style>",
 ]
+STRANGE = [
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07",
+    "\u202egnirts\u202c שלום עולם \u2066مرحبا\u2069",
+    "👨‍👩‍👧‍👦 🏳️‍🌈 👍🏽 e\u0301 🇫🇷",
+    "\u200b\ufeff\u00ad one:\x01",
+    "$$\\frac{a}{b}$$ **bold** <b>bold</b> &amp; [a](javascript:alert(1))",
+]
 WORDS = [" the", " sea", " was", " calm", ",\n"]
 POEM = list("床前明月光，疑是地上霜。\n")
 OTHERS = (" moon", "\n", "<b>", "月")
@@ -60,7 +67,7 @@ class ScriptedHead(TokenHead):
     """After a message the script begins again. ``owner.delay`` is slept, and ``owner.generated`` counted, each step."""
 
     def __init__(self, name: str, owner: Any) -> None:
-        pieces = list(dict.fromkeys([*WORDS, *POEM, *NASTY, *OTHERS]))
+        pieces = list(dict.fromkeys([*WORDS, *POEM, *NASTY, *STRANGE, *OTHERS]))
         super().__init__(ScriptedConfig(), {"text": PieceTokenizer(pieces)}, None)  # type: ignore[arg-type]
         self.name, self.owner = name, owner
         self.ids = {piece: 256 + number for number, piece in enumerate(pieces)}

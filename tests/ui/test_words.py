@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,16 @@ def test_a_problem_of_the_page_is_said_in_either_language() -> None:
     assert explain(StoreError("The disk is full.")) == "The disk is full."
     assert explain(StoreError("The disk is full."), CHINESE).endswith("The disk is full.")
     assert "KeyError" in explain(KeyError("x"), CHINESE)
+
+
+def test_a_full_disk_is_said_whoever_found_it() -> None:
+    """Wherever a file cannot be written, the line is the same calm one."""
+    from seqdemo.ui.talk import explain
+
+    error = OSError(errno.ENOSPC, "No space left on device", "/somewhere/inside")
+    assert explain(error) == ENGLISH("errors.disk")
+    assert explain(error, CHINESE) == CHINESE("errors.disk")
+    assert "OSError" in explain(OSError(errno.EIO, "Input/output error"))
 
 
 @pytest.mark.parametrize(

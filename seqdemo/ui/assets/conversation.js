@@ -39,6 +39,7 @@ function built(said) {
 function builtUser(said) {
   const box = make("div", "sd-message sd-user");
   box.append(make("span", "sd-hidden", say("conversation.you")), make("div", "sd-bubble", said.text));
+  if (said.cut) box.lastChild.append(make("span", "sd-cut", sayCount("conversation.cut_off", said.cut)));
   return { box, said, tokens: [], base: 0, count: 0 };
 }
 

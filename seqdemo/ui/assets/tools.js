@@ -42,7 +42,7 @@ function equip(message, said, last) {
       add("again", "conversation.answer", "conversation.answer_name", () => trigger("reply", { verb: "again" }));
       add("undo", "conversation.undo", "conversation.undo_message", () => trigger("undo", {}));
     }
-    add("edit", "conversation.edit", "conversation.edit_message", () => edit(message, "user"));
+    if (!said.cut) add("edit", "conversation.edit", "conversation.edit_message", () => edit(message, "user"));
   }
   message.tools?.remove();
   message.tools = tools;

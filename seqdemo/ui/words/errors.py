@@ -13,6 +13,10 @@ WORDS = {
     "errors.store": ("{reason}", "对话的存储出了问题；已经保存的都还在。{reason}"),
     "errors.tokenizer": ("{reason}", "模型读不了这段文字。{reason}"),
     "errors.other": ("{reason}", "没有成功。{reason}"),
+    "errors.disk": (
+        "The disk is full. Free some space and try again; what was kept before is safe.",
+        "磁盘已满。请腾出一些空间再试；之前保存的都还在。",
+    ),
     "errors.inside": (
         "Something went wrong inside ({kind}: {reason}). The terminal shows more.",
         "内部出错（{kind}：{reason}）。终端里有更多信息。",
