@@ -91,7 +91,7 @@ def save(options: argparse.Namespace, result: dict[str, Any]) -> None:
         folder,
         card="\n\n".join([*parts, markdown(result)]),
         dtype=manifest.dtype,
-        options=result["options"],
+        options={**manifest.options, **result["options"]},
         metrics={**manifest.metrics, **figures},
         examples=options.example,
     )
