@@ -54,7 +54,6 @@ class Many:
         self._visitors = visitors
         self._prepared = prepared
         self._desk = Desk()
-        # Of one height: one that grows measures all of its lines at each change, which takes long where they are many.
         self.paste = gr.Textbox(
             label=label("batch.paste"),
             info=label("batch.paste_info"),
@@ -67,7 +66,7 @@ class Many:
             label=label("batch.file"),
             file_types=list(ENDINGS),
             type="filepath",
-            height=110,
+            height=140,
             elem_id=f"{prefix}-file",
             elem_classes=["sd-file"],
         )
@@ -173,10 +172,11 @@ class Many:
 
     async def _follow(self, batch: Batch, words: Words) -> AsyncIterator[Update]:
         """Show work while it goes on. It goes on for a while when nobody looks any more."""
+        # A label that gradio translates is lost when its button comes back: these are said in the reader's language.
         hidden = gr.DownloadButton(visible=False)
         yield {
-            self.start: gr.Button(visible=False),
-            self.stop: gr.Button(visible=True),
+            self.start: gr.Button(words("batch.start"), visible=False),
+            self.stop: gr.Button(words("batch.stop"), visible=True),
             self.csv: hidden,
             self.jsonl: hidden,
         }
@@ -188,15 +188,11 @@ class Many:
                     break
                 await asyncio.sleep(1 / _UPDATES_PER_SECOND)
         yield {
-            self.start: gr.Button(visible=True),
-            self.stop: gr.Button(visible=False),
-            self.csv: self._download(batch, "csv"),
-            self.jsonl: self._download(batch, "jsonl"),
+            self.start: gr.Button(words("batch.start"), visible=True),
+            self.stop: gr.Button(words("batch.stop"), visible=False),
+            self.csv: _download(words("batch.csv"), batch.files.get("csv")),
+            self.jsonl: _download(words("batch.jsonl"), batch.files.get("jsonl")),
         }
-
-    def _download(self, batch: Batch, ending: str) -> Any:
-        path = batch.files.get(ending)
-        return gr.DownloadButton(value=path, visible=path is not None)
 
     def _stop(self, request: gr.Request) -> None:
         if (batch := self._desk.at(self._visitors.of(request))) is not None:
@@ -208,6 +204,10 @@ class Many:
             return gr.skip()
         batch.page = max(0, int(event.page))
         return _table(batch, words_of(request))
+
+
+def _download(name: str, path: Path | None) -> Any:
+    return gr.DownloadButton(name, value=path, visible=path is not None)
 
 
 def _progress(batch: Batch, words: Words) -> Markup:

@@ -70,7 +70,7 @@ class _Head(TaskHead):
 
 
 class MoodHead(_Head):
-    """Adds up known words. A skull cannot be read, and every text takes a millisecond."""
+    """Adds up known words. A skull cannot be read, and what is slow takes long."""
 
     def predict(self, inputs: Sequence[Mapping[str, Any]], options: Options) -> list[Result]:
         assert isinstance(options, MoodOptions)
@@ -79,7 +79,7 @@ class MoodHead(_Head):
             text = str(row["text"])
             if "☠" in text or (len(text) > 10_000 and options.explain == "all"):
                 raise DataError(f"The text {text[:1]!r}... of {len(text):,} characters <b>cannot</b> be explained.")
-            time.sleep(0.001)
+            time.sleep(0.05 if "slow" in text else 0.001)
             found.append(_mood(text, options))
         return found
 
