@@ -68,7 +68,7 @@ def sidebar(owner: Callable[[str], str], shelf: Shelf, checkpoints: Callable[[],
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=script("sidebar.js"),
+        js_on_load=script("make.js", "sidebar.js"),
         apply_default_css=False,
         server_functions=[ask, pack, unpack],
         elem_id="sd-sidebar",

@@ -69,7 +69,7 @@ def travel(tab: Callable[[str], Tab]) -> gr.HTML:
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=script("tree.js", "travel.js"),
+        js_on_load=script("make.js", "tree.js", "travel.js"),
         apply_default_css=False,
         server_functions=[look, compare],
         elem_id="sd-travel",

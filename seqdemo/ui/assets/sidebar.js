@@ -17,14 +17,6 @@ let asked = 0;
 let timer = 0;
 let expanded = ""; // id of the conversation whose actions are shown
 
-function make(name, className, text) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  if (name === "button") node.type = "button";
-  return node;
-}
-
 function action(text, name, act) {
   const button = make("button", "sd-action", text);
   button.setAttribute("aria-label", name);

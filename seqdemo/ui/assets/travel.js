@@ -12,14 +12,6 @@ let rows = []; // {node, lane, box, …} from the top
 let asked = 0;
 let first = null; // id of the node that another one is to be compared with
 
-function make(name, className, text) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  if (name === "button") node.type = "button";
-  return node;
-}
-
 async function ask(name, question = {}) {
   const key = sessionStorage.getItem("seqdemo.tab") || "";
   try {
