@@ -271,6 +271,7 @@ _ALL = (
         tokenizer="words",
         tokenizer_config={**_WORDS, "min_count": 2},
         task_config={
+            "pooling": "attention+mean",
             "embedding_size": 128,
             "token_dropout": 0.15,
             "embedding_dropout": 0.4,
