@@ -22,6 +22,7 @@ _STYLES = (
     "travel.css",
     "results.css",
     "models.css",
+    "login.css",
     "notebook.css",
     "compare.css",
 )
