@@ -13,6 +13,7 @@ import pytest
 import seqdemo.ui
 from seqdemo import errors
 from seqdemo.manager import manager
+from seqdemo.plugin import TaskConfig
 from seqdemo.ui.words import CHINESE, ENGLISH, TABLE, PageError, Words, option, preferred, spoken
 
 UI = Path(seqdemo.ui.__file__).parent
@@ -79,7 +80,9 @@ def described_texts() -> set[str]:
     found = set()
     kinds = manager()
     for task in ("generation", "sentiment", "translation"):
-        for name, field in kinds.config_class("tasks", task).options.model_fields.items():
+        config = kinds.config_class("tasks", task)
+        assert issubclass(config, TaskConfig)
+        for name, field in config.options.model_fields.items():
             lines = " One to a line; \\n is a new line." if "tuple" in str(field.annotation) else ""
             found |= {name.replace("_", " ").capitalize(), f"{field.description or ''}{lines}"}
     return found
