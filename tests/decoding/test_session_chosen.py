@@ -22,6 +22,7 @@ from seqdemo.store import Database
 
 def test_another_token_costs_at_most_31_and_itself(toy: Any, session: Session) -> None:
     """Counted at every place of a reply: what is read again, and the one token that is new; the state has read both."""
+    head: Any = session.head
     session.send("one")
     reply = session.path[1]
     kept = dict(session.cache.items())
@@ -29,16 +30,16 @@ def test_another_token_costs_at_most_31_and_itself(toy: Any, session: Session) -
         session.cache.clear()
         for point, snapshot in kept.items():
             session.cache.put(point, snapshot)
-        before, read = session.steps, session.head.tokens_read
+        before, read = session.steps, head.tokens_read
         other = next(one for one in event.alternatives if one.id != event.id)
         node = session.choose(other.id, reply.id, at)
         assert session.steps - before == at % 32 <= 31
-        assert session.head.tokens_read - read == at % 32 + 1
+        assert head.tokens_read - read == at % 32 + 1
         assert toy.session_ids(session) == [*session.path[0].ids, *reply.ids[:at], other.id]
         assert verbs.equal(session.state, toy.read_again(session)), at
         (made,) = node.tokens
-        assert (made.logprob, made.entropy) == (pytest.approx(log(other.raw)), event.entropy)
-        assert (made.alternatives, made.position) == (event.alternatives, event.position)
+        assert made.logprob == pytest.approx(log(other.raw))
+        assert (made.entropy, made.alternatives, made.position) == (event.entropy, event.alternatives, event.position)
     assert session.tree.get(reply.id) == reply
 
 
