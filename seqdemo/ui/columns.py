@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from .comparison import Cell, Comparison, Exchange
+from .conversation import LONGEST
 from .status import bytes_text
 from .talk import explain
 from .words import Words
@@ -77,7 +78,8 @@ def _cell(cell: Cell, words: Words) -> dict[str, Any]:
 
 def _exchange(exchange: Exchange, words: Words) -> dict[str, Any]:
     return {
-        "message": exchange.message,
+        "message": exchange.message[:LONGEST],
+        "cut": max(len(exchange.message) - LONGEST, 0),
         "cells": [_cell(cell, words) for cell in exchange.cells],
         "scores": _matrix(exchange, words),
     }

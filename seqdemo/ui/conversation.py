@@ -27,10 +27,10 @@ from .reply import Reply
 from .talk import Talk
 from .words import ENGLISH, Words
 
-__all__ = ["Window", "conversation", "earlier", "encode", "paged", "whole"]
+__all__ = ["LONGEST", "Window", "conversation", "earlier", "encode", "paged", "whole"]
 
 _OVERLAP = 8
-_LONGEST = 20_000
+LONGEST = 20_000
 """Characters of a user's message that are shown: a browser takes half a minute to lay out a megabyte."""
 _PAGE = 40
 """Messages that are sent at once, of a conversation that has more."""
@@ -109,7 +109,7 @@ def _end(message: Message, words: Words) -> dict[str, Any] | None:
 def _payload(message: Message, live: bool, words: Words) -> dict[str, Any]:
     held = {"role": message.role, "version": message.version, "versions": message.count, "live": live}
     if message.role == "user":
-        return {**held, "text": message.text[:_LONGEST], "cut": max(len(message.text) - _LONGEST, 0)}
+        return {**held, "text": message.text[:LONGEST], "cut": max(len(message.text) - LONGEST, 0)}
     texts = [token.text for token in message.tokens]
     end = _end(message, words) or (None if live else _ended(message, "conversation.inside", words))
     return {**held, "tokens": texts, "bits": _bits(message.tokens), "end": end}

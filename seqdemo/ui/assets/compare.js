@@ -11,6 +11,7 @@ let names = [];
 let exchanges = []; // {box, cells: [{box, body, notes, count}]}
 let busy = false;
 let resyncing = false;
+let scrolling = false;
 let following = true; // keep the end in sight, unless the reader has scrolled away from it
 
 function make(name, className, text) {
@@ -25,6 +26,7 @@ function make(name, className, text) {
 function addExchange(said) {
   const box = make("section", "sd-turn");
   const bubble = make("div", "sd-bubble", said.message);
+  if (said.cut) bubble.append(make("span", "sd-cut", sayCount("conversation.cut_off", said.cut)));
   const asked = make("div", "sd-asked");
   asked.append(make("span", "sd-hidden", say("compare.you")), bubble);
   const row = make("div", "sd-cells");
@@ -56,6 +58,9 @@ function addCell(at) {
 
 function show(cell, value) {
   cell.box.classList.toggle("sd-streaming", value.live);
+  const said = JSON.stringify([value.notes, value.error, value.live]);
+  if (said === cell.said) return;
+  cell.said = said;
   cell.notes.replaceChildren(...value.notes.map((text) => make("span", "", text)));
   if (value.error) cell.notes.prepend(make("p", "sd-notice sd-error", value.error));
   else if (!value.live && !cell.body.textContent) cell.notes.prepend(make("span", "", say("compare.nothing")));
@@ -190,7 +195,12 @@ function receive(value) {
   busy = value.busy;
   page.classList.toggle("sd-comparing", busy);
   equip();
-  if (following) requestAnimationFrame(() => (page.scrollTop = page.scrollHeight));
+  if (!following || scrolling) return;
+  scrolling = true;
+  requestAnimationFrame(() => {
+    scrolling = false;
+    if (page.scrollHeight > page.clientHeight) page.scrollTop = page.scrollHeight;
+  });
 }
 
 async function resync() {
