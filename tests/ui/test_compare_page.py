@@ -78,7 +78,8 @@ def test_they_stream_together_and_stop_together(site: Any) -> None:
     )
     assert page.locator(".sd-cell.sd-streaming").count() == 2
     assert not page.locator("#sd-compare-send").is_visible()
-    page.click("#sd-compare-stop")
+    assert page.locator("#sd-compare-stop").is_visible()
+    page.keyboard.press("Escape")
     judged(page)
     assert page.locator(".sd-cell.sd-streaming").count() == 0
     for notes in page.locator(".sd-cell .sd-note").all_inner_texts():
