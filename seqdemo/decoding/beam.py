@@ -11,7 +11,6 @@ vocabulary, ``T`` tokens so far, ``S`` source length.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -21,16 +20,17 @@ import torch
 from torch import Tensor
 
 from seqdemo.errors import ConfigError
-from seqdemo.plugin import BeamOptions, Context, Decoded, Done, Hypothesis, State, StepOutput, TokenHead, Usage
+from seqdemo.plugin import BeamOptions, Context, Decoded, Done, State, StepOutput, TokenHead, Usage
 from seqdemo.plugin import state as verbs
 
 from .contexts import join
 from .engine import engine
+from .found import Found, Input, length_penalty
 from .generation import Reason
 from .prepare import advancing, starting
 from .sampling import no_choice, not_numbers
 
-__all__ = ["length_penalty", "search"]
+__all__ = ["search"]
 
 _INPUTS = 64
 """Inputs that are searched for together, at most."""
@@ -77,11 +77,6 @@ def search(head: TokenHead, rows: Sequence[Row], options: BeamOptions, device: t
 
     engine(device).work(pieces())
     return found
-
-
-def length_penalty(tokens: int, power: float) -> float:
-    """``lp(Y)`` of Wu et al. 2016, eq. 14, of a text of so many tokens, the end token included."""
-    return float(((5 + tokens) / 6) ** power)
 
 
 def _together(head: TokenHead, beam: int) -> int:
@@ -140,42 +135,6 @@ class _Grown(NamedTuple):
     logprob: Tensor
 
 
-@dataclass(slots=True)
-class _Input:
-    """What is known of an input.
-
-    Attributes:
-        limit: tokens at most.
-        places: hypotheses that may go on.
-        found: what was put aside, and which row of the last step it came from.
-    """
-
-    limit: int
-    places: int
-    found: list[tuple[Hypothesis, int]]
-
-    def settled(self, best: float, options: BeamOptions) -> bool:
-        """Whether no row of a log-probability of at most ``best`` can become one of the ``n_best``.
-
-        Log-probabilities only fall, ``lp`` is largest at the limit, and ``cp`` is never above 0: so nothing that goes
-        on can score more than ``best / lp(limit)``.
-        """
-        if len(self.found) < options.n_best:
-            return False
-        complete = [one for one, _ in self.ranked() if one.complete]
-        if len(complete) < options.n_best:
-            return False
-        return best / length_penalty(self.limit, options.length_penalty) <= complete[options.n_best - 1].score
-
-    def ranked(self) -> list[tuple[Hypothesis, int]]:
-        """What was put aside, the best first; what did not end comes after what did. Of hypotheses that spell one text
-        in different tokens only the best counts."""
-        best: dict[str, tuple[Hypothesis, int]] = {}
-        for one, row in sorted(self.found, key=lambda each: (each[0].complete, each[0].score), reverse=True):
-            best.setdefault(one.text, (one, row))
-        return list(best.values())
-
-
 class _Search:
     """One search.
 
@@ -193,7 +152,8 @@ class _Search:
     ) -> None:
         self.decoded: list[Decoded] = []
         self._head, self._given, self._options, self._deadline = head, rows, options, deadline
-        self._inputs = [_Input(limit, options.beam_size, []) for limit in limits]
+        decode = head.output_tokenizer.decode
+        self._inputs = [Input(limit, options.beam_size, decode, []) for limit in limits]
         self._late = False
         self._device = next(head.parameters()).device
         self._advance = advancing(head, self._device)
@@ -320,13 +280,11 @@ class _Search:
         owners, logprobs = grown.owner[leaving], grown.logprob[leaving].tolist()
         covered = self._covered(owners, parents, ids.shape[1])
         penalty = length_penalty(ids.shape[1], self._options.length_penalty)
-        decode = self._head.output_tokenizer.decode
         for owner, parent, whole, logprob, complete, cover in zip(
             owners.tolist(), parents.tolist(), ids.tolist(), logprobs, ended[leaving].tolist(), covered, strict=True
         ):
-            own = whole[:-1] if complete else whole
-            score = logprob / penalty + cover
-            self._inputs[owner].found.append((Hypothesis(decode(own), score, logprob, tuple(own), complete), parent))
+            own = tuple(whole[:-1] if complete else whole)
+            self._inputs[owner].found.append(Found(logprob / penalty + cover, logprob, own, complete, parent))
             self._inputs[owner].places -= 1
 
     def _settled(self, grown: _Grown, leaving: Tensor) -> Tensor:
@@ -378,21 +336,20 @@ class _Search:
         return found
 
     def _finish(self, prefill: float, seconds: float) -> None:
-        ranked = [one.ranked()[: self._options.n_best] for one in self._inputs]
-        firsts, rows = zip(*(found[0] for found in ranked), strict=True)
-        attention = self._attention(self._tensor(rows), self._tensor([len(one.ids) + one.complete for one in firsts]))
+        ranked = [one.ranked(self._options.n_best) for one in self._inputs]
+        rows, tokens = zip(*((best.row, best.tokens) for best, *_ in ranked), strict=True)
+        attention = self._attention(self._tensor(rows), self._tensor(tokens))
         if attention is not None:
             attention = attention.cpu()
         count = len(self._inputs)
         size = verbs.nbytes(self._base[0]) // count
         for place, (row, found) in enumerate(zip(self._given, ranked, strict=True)):
-            best, *others = (one for one, _ in found)
-            tokens = len(best.ids) + best.complete
-            usage = Usage(len(self._prompts[place]), tokens, seconds / count, prefill / count, size)
+            best, written = found[0], tuple(one.hypothesis() for one in found)
+            usage = Usage(len(self._prompts[place]), best.tokens, seconds / count, prefill / count, size)
             reason: Reason = "end" if best.complete else "timeout" if self._late else "length"
-            own = None if attention is None else attention[place, :tokens]
+            own = None if attention is None else attention[place, : best.tokens]
             prompt = str(row[self._head.config.columns[0].name])
-            self.decoded.append(Decoded(prompt, best.text, (), Done(reason, usage), (best, *others), own))
+            self.decoded.append(Decoded(prompt, written[0].text, (), Done(reason, usage), written, own))
 
     def _tensor(self, values: Sequence[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._device)

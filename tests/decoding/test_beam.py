@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seqdemo.decoding import Request, engine, search
-from seqdemo.decoding.beam import length_penalty
+from seqdemo.decoding.found import length_penalty
 from seqdemo.errors import ConfigError, PluginError
 from seqdemo.plugin import (
     BeamOptions,
