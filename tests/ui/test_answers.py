@@ -105,7 +105,7 @@ def test_a_plugins_translator_has_the_translate_tab(page: Any) -> None:
     page.hover('.sd-heat td[data-row="0"][data-at="2"]')
     readout = page.locator(".sd-alignment .sd-readout")
     assert readout.inner_text() == "three looked at three: 75%"
-    assert page.locator(".sd-word.sd-picked").all_inner_texts() == ["three", "three"]
+    assert [text.strip() for text in page.locator(".sd-word.sd-picked").all_inner_texts()] == ["three", "three"]
     assert page.locator(".sd-heat .sd-lit").count() == 3 + 3 - 1 + 2
     page.locator('.sd-heat td[tabindex="0"]').focus()
     page.keyboard.press("ArrowDown")
