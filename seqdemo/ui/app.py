@@ -16,6 +16,7 @@ from seqdemo.files import home
 from seqdemo.passwords import Passwords
 
 from .answers import AnswerTab
+from .assets import asset
 from .chat import ChatTab
 from .compare import CompareTab
 from .kinds import kinds
@@ -106,6 +107,7 @@ def serve(
     check: Any = passwords.check if passwords is not None else None  # gradio awaits it; its annotation does not say so
     if passwords is not None and not passwords.logins():
         raise ConfigError(f"{auth} names nobody. Let somebody in: seqdemo passwords add NAME --file {auth}.")
+    login = f"<style>{asset('login.css')}</style>"
     visitors = Visitors(secret(home()), passwords, local=host in _LOCAL)
     demo = build(source, visitors=visitors)
     try:
@@ -127,7 +129,7 @@ def serve(
             _frontend=False,  # else gradio asks for the whole page once, and gives up on a machine busy for 3 s
             theme=theme(),
             css=styles(),
-            app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors), Middleware(Languages)]},
+            app_kwargs={"middleware": [Middleware(Cookies, visitors=visitors), Middleware(Languages, head=login)]},
             i18n=i18n(),
             favicon_path=Path(__file__).parent / "assets" / "favicon.svg",
         )

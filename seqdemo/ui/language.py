@@ -68,10 +68,15 @@ def switch() -> gr.HTML:
 
 
 class Languages:
-    """Writes the language into each page that is opened. ASGI middleware."""
+    """Writes the language into each page that is opened. ASGI middleware.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        head: more to write into its head; the page that asks for a login has no other way to have it.
+    """
+
+    def __init__(self, app: ASGIApp, head: str = "") -> None:
         self._app = app
+        self._head = head.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
@@ -90,7 +95,7 @@ class Languages:
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
-                    page = _in_language(body, language)
+                    page = _in_language(body, language).replace(b"</head>", self._head + b"</head>", 1)
                     headers = MutableHeaders(raw=start["headers"])
                     headers["content-length"] = str(len(page))
                     headers.append("vary", "Accept-Language, Cookie")

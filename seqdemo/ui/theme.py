@@ -22,7 +22,6 @@ _STYLES = (
     "travel.css",
     "results.css",
     "models.css",
-    "login.css",
     "notebook.css",
     "compare.css",
 )
