@@ -24,7 +24,7 @@
   const found = new Set();
   let seen = 0;
   for (const node of document.querySelectorAll("body *")) {
-    const field = node.matches("input:not([type=range], [type=checkbox], [type=file]), textarea");
+    const field = node.matches("input:not([type=range], [type=checkbox], [type=radio], [type=file]), textarea");
     const written = [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
     const box = node.getBoundingClientRect();
     if (!(field || written) || box.width < 2 || box.height < 2) continue;
