@@ -74,7 +74,7 @@ def _bars(result: Classification, words: Words) -> Markup:
         rows.append(
             element(
                 "tr",
-                element("th", name, scope="row"),
+                element("th", name, scope="row", title=name),
                 element("td", element("span", bar, class_="sd-track", aria_hidden="true")),
                 element("td", percent(share), class_="sd-percent"),
                 class_="sd-chosen" if name == result.label else None,
