@@ -178,6 +178,12 @@ def idle(page: Any) -> None:
     page.wait_for_function("!document.body.classList.contains('sd-busy')")
 
 
+def stop(page: Any) -> None:
+    """Stop the reply, without Playwright's wait for a page that paints to come to rest."""
+    page.evaluate("document.querySelector('#sd-stop').click()")
+    idle(page)
+
+
 def offset(page: Any) -> float:
     """Milliseconds the browser's clock is ahead of this process's: by the quickest of several questions."""
     found = []
@@ -219,8 +225,7 @@ def streamed(page: Any, server: Server, replies: int, seconds: float) -> tuple[l
         page.wait_for_function("window.painted.some(([, tokens]) => tokens)")
         time.sleep(seconds)
         painted = [one for one in page.evaluate("window.painted") if one[1]]
-        page.click("#sd-stop")
-        idle(page)
+        stop(page)
         rates.append((len(painted) - 1) / (painted[-1][2] - painted[0][2]) * 1000)
         made = server.made()
         delays += [at - ahead - made[serial] for serial, _, at in painted if serial in made]
@@ -246,8 +251,7 @@ def four(playwright: Any, path: str, server: Server) -> dict[str, Any]:
         freed, left = time.perf_counter() - closed, server.running()
         said = [page.locator(".sd-bubble").all_inner_texts() for page in pages[1:]]
         for page in pages[1:]:
-            page.click("#sd-stop")
-            idle(page)
+            stop(page)
         return {
             "replies before": before,
             "replies after one was closed": left,
