@@ -272,6 +272,7 @@ _ALL = (
         tokenizer_config={**_WORDS, "min_count": 2},
         task_config={
             "pooling": "attention+mean",
+            "balance": True,
             "embedding_size": 128,
             "token_dropout": 0.15,
             "embedding_dropout": 0.4,
