@@ -39,7 +39,7 @@ WORDS = {
     ),
     "batch.running": (
         "Work of yours is running in this tab already. Stop it, or wait for its end.",
-        "此标签页中已有您的任务在运行。请停止它，或等它结束。",
+        "此标签页中已有你的任务在运行。请停止它，或等它结束。",
     ),
     "batch.progress": ("Progress", "进度"),
     "batch.done": ("{done} of {total}", "{done} / {total}"),

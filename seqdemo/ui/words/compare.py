@@ -24,15 +24,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "compare.nothing": ("It wrote nothing.", "什么也没有写。"),
     "compare.reading": ("reading {read} of {total} tokens", "正在读 {read} / {total} 个 token"),
     "compare.waiting": ("waiting …", "等待中……"),
-    "compare.state": ("state {size}, constant", "状态 {size}，大小不变"),
+    "compare.state": ("state {size}, constant", "状态 {size}，不变"),
     "compare.seed": ("seed {seed}", "种子 {seed}"),
     "compare.keep": ("Keep this one", "保留这一个"),
     "compare.keep_name": (
         "Keep this one: {name} as a conversation of the chat",
-        "保留这一个：把 {name} 变成聊天中的一个对话",
+        "保留这一个：把 {name} 存为一个对话",
     ),
-    "compare.open": ("Open in the chat", "在聊天中打开"),
-    "compare.open_name": ("Open {name} in the chat", "在聊天中打开 {name}"),
+    "compare.open": ("Open in the chat", "在对话中打开"),
+    "compare.open_name": ("Open {name} in the chat", "在对话中打开 {name}"),
     "compare.finished": ("All replies finished.", "所有回复均已完成。"),
     "compare.judging": ("Each model reads the others' replies …", "各模型正在读其他模型的回复……"),
     "compare.scores": ("How each model finds each reply", "各模型怎样看各条回复"),
@@ -66,6 +66,6 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "compare.kept": (
         "Kept: it is in the list of the chat now.",
-        "已保留：它现在在聊天的列表里。",
+        "已保留：它现在在对话列表里。",
     ),
 }

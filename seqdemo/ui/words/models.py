@@ -31,7 +31,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "models.unload_name": ("Unload {name}", "卸载 {name}"),
     "models.card": ("Model card", "模型卡片"),
     "models.no_card": ("It has no card.", "它没有模型卡片。"),
-    "models.no_answer": ("The server does not answer. Reload the page.", "服务器没有响应。请重新加载页面。"),
+    "models.no_answer": ("The server does not answer. Reload the page.", "服务器没有应答。请刷新页面。"),
     "models.kind": ("kind", "类型"),
     "models.size": ("size", "大小"),
     "models.on_disk": ("{size} on disk", "磁盘上 {size}"),
@@ -71,7 +71,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "models.files": ("{size} in {number} file|{size} in {number} files", "{number} 个文件，共 {size}"),
     "models.name": ("Name here", "在这里的名称"),
     "models.add": ("Add", "添加"),
-    "models.copying": ("Copying {size} …", "正在复制 {size} ……"),
-    "models.downloading": ("Downloading {size} …", "正在下载 {size} ……"),
+    "models.copying": ("Copying {size} …", "正在复制 {size}……"),
+    "models.downloading": ("Downloading {size} …", "正在下载 {size}……"),
     "models.added": ("{name} was added.", "已添加 {name}。"),
 }

@@ -42,7 +42,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "notebook.silent": (
         "The server does not answer. What you write is kept in this browser until it does.",
-        "服务器没有响应。在它恢复之前，你写的内容保存在这个浏览器里。",
+        "服务器没有应答。在它恢复之前，你写的内容保存在这个浏览器里。",
     ),
     "notebook.too_long": (
         "This text has {number} characters, and a notebook takes {most}. Shorten it to have it kept.",

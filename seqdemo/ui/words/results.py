@@ -22,10 +22,10 @@ WORDS = {
         "文本是空的。请输入内容，或选择一个示例。",
     ),
     "results.working": ("Working …", "处理中……"),
-    "results.loading": ("Loading {name} …", "正在加载 {name} ……"),
+    "results.loading": ("Loading {name} …", "正在加载 {name}……"),
     "results.no_model": (
         "There is no model for this. Train one, then reload the page.",
-        "没有可用的模型。请先训练一个，然后重新加载页面。",
+        "没有可用的模型。请先训练一个，然后刷新页面。",
     ),
     "results.json": (
         "This task's inputs are more than one text: write a JSON object with {columns}.",

@@ -23,7 +23,7 @@ WORDS = {
     ),
     "travel.compare": ("Compare with another message", "与另一条消息比较"),
     "travel.choose": ("Choose ⇄ of the message to compare with.", "请选择另一条消息的 ⇄ 来比较。"),
-    "travel.unreachable": ("The server does not answer. Reload the page.", "服务器没有回应。请重新加载页面。"),
+    "travel.unreachable": ("The server does not answer. Reload the page.", "服务器没有应答。请刷新页面。"),
     "travel.beside": ("Two branches", "两个分支"),
     "travel.common": (
         "Both have the first {number} token in common.|Both have the first {number} tokens in common.",
