@@ -97,7 +97,7 @@ def test_the_page_speaks_the_browsers_language(site: Any) -> None:
         assert HAN.search(tab)
         foreign = [one for one in controls(page) if not HAN.search(one[1]) and re.search("[A-Za-z]{2}", one[1])]
         assert [one for one in foreign if one[1] not in DATA] == [], tab
-    assert "4 个 token" in page.locator(".sd-note").inner_text()
+    assert "4 个词元" in page.locator(".sd-note").inner_text()
     assert "读" in page.locator("#sd-status").inner_text()
     page.fill("#sd-option-seed input, #sd-option-seed textarea", "12a")
     page.fill("#sd-input textarea", "hello there")

@@ -23,7 +23,7 @@ KEY = re.compile(r"\b([a-z]+\.[a-z_]+(?:\.[a-z_]+)*)\b")
 NAME = re.compile(r"\{(\w*)\}")
 WORD = re.compile(r"[A-Za-z]{2}")
 HAN = re.compile(r"[\u4e00-\u9fff]")
-SAME = {"inspector.token", "inspector.column_token", "option.top_k", "option.top_p", "option.min_p", "page.other"}
+SAME = {"option.top_k", "option.top_p", "option.min_p", "page.other"}
 BRAND = {"seqdemo"}
 FILES = (".css", ".js", ".json", ".key", ".safetensors", ".svg")
 ERRORS = set(errors.__all__)
@@ -158,7 +158,7 @@ def test_texts_are_filled_in() -> None:
     """Braces in what is filled in stay as they are; a number takes the singular in English only."""
     assert ENGLISH("chat.loading", name="{name}") == "Loading {name} …"
     assert [ENGLISH.count("chat.tokens", number) for number in (0, 1, 1200)] == ["0 tokens", "1 token", "1,200 tokens"]
-    assert CHINESE.count("chat.tokens", 1) == "1 个 token"
+    assert CHINESE.count("chat.tokens", 1) == "1 个词元"
     with pytest.raises(KeyError):
         ENGLISH("chat.loading")
 

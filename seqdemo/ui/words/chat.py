@@ -28,7 +28,7 @@ WORDS = {
     "chat.nothing": ("Nothing to talk to yet", "还没有可以对话的模型"),
     "chat.train": (
         "No generator was found. Train one on any text, then reload this page:",
-        "没有找到生成模型。用任意文本训练一个，然后刷新本页：",
+        "没有找到生成器。用任意文本训练一个，然后刷新本页：",
     ),
     "chat.read_only": (
         "This conversation can only be read here. {reason}",
@@ -40,7 +40,7 @@ WORDS = {
     ),
     "chat.rebuilding": (
         "Its state was let go: reading it again, {read} of {total} tokens …",
-        "这里的状态已被清除：正在重新读取，已读 {read} / {total} 个 token……",
+        "这里的状态已被清除：正在重新读取，已读 {read} / {total} 个词元……",
     ),
     "chat.no_start": (
         "There is nothing yet to go on from. Send a message first.",
@@ -54,18 +54,18 @@ WORDS = {
     "chat.writing": ("A reply is still being written. Stop it first.", "回复还在生成中。请先停止它。"),
     "chat.closed": ("This conversation cannot be gone on with.", "这个对话不能继续。"),
     "chat.reading": ("reading", "正在读"),
-    "chat.reading_of": ("{read} of {total} tokens", "{read} / {total} 个 token"),
+    "chat.reading_of": ("{read} of {total} tokens", "{read} / {total} 个词元"),
     "chat.read": ("read", "已读"),
     "chat.read_about": ("Everything the state has taken in", "状态读过的全部内容"),
     "chat.generated": ("generated", "生成"),
-    "chat.tokens": ("{number} token|{number} tokens", "{number} 个 token"),
+    "chat.tokens": ("{number} token|{number} tokens", "{number} 个词元"),
     "chat.speed": ("speed", "速度"),
-    "chat.per_second": ("{speed} tokens/s", "{speed} token/秒"),
+    "chat.per_second": ("{speed} tokens/s", "{speed} 词元/秒"),
     "chat.state": ("state", "状态"),
     "chat.constant": ("{size}, constant", "{size}，不变"),
     "chat.constant_about": (
         "The same size after 10 tokens and after 1,000,000",
-        "读了 10 个 token 和读了 1,000,000 个 token 之后一样大",
+        "读了 10 个词元和读了 1,000,000 个词元之后一样大",
     ),
     "chat.on": ("on", "设备"),
     "chat.sampling": ("Sampling", "采样"),

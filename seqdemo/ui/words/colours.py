@@ -1,7 +1,7 @@
 """What the switch that colours tokens says."""
 
 WORDS = {
-    "colours.name": ("Colour tokens by", "token 着色方式"),
+    "colours.name": ("Colour tokens by", "词元着色方式"),
     "colours.label": ("Colour", "着色"),
     "colours.off": ("Off", "关闭"),
     "colours.chance": ("Probability", "概率"),

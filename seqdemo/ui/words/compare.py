@@ -22,7 +22,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "compare.named": ("{number} · {name}", "{number} · {name}"),
     "compare.ended": ("This column ended above.", "这一栏已在上面结束。"),
     "compare.nothing": ("It wrote nothing.", "什么也没有写。"),
-    "compare.reading": ("reading {read} of {total} tokens", "正在读 {read} / {total} 个 token"),
+    "compare.reading": ("reading {read} of {total} tokens", "正在读 {read} / {total} 个词元"),
     "compare.waiting": ("waiting …", "等待中……"),
     "compare.state": ("state {size}, constant", "状态 {size}，不变"),
     "compare.seed": ("seed {seed}", "种子 {seed}"),
@@ -39,7 +39,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "compare.scores_about": (
         "A row's model read a column's reply where its own would stand: bits per byte, and perplexity per token. "
         "Vocabularies differ, so only bits per byte compare across models; lower is more expected.",
-        "每一行的模型在自己该回复的位置读了每一列的回复：上为每字节比特数，下为每 token 困惑度。"
+        "每一行的模型在自己该回复的位置读了每一列的回复：上为每字节比特数，下为每词元困惑度。"
         "词表不同，因此只有每字节比特数可以跨模型比较；越低越在意料之中。",
     ),
     "compare.reader": ("read by", "读者"),

@@ -18,13 +18,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "notebook.redo_name": ("Redo: have it again", "重做：恢复被撤回的内容"),
     "notebook.loading": ("Loading {name} …", "正在加载 {name}……"),
     "notebook.characters": ("{number} character|{number} characters", "{number} 个字符"),
-    "notebook.tokens": ("{number} token|{number} tokens", "{number} 个 token"),
-    "notebook.reading": ("reading {read} of {total} new tokens", "正在读新的 token：{read} / {total}"),
-    "notebook.read": ("{number} token was new and read|{number} tokens were new and read", "新读了 {number} 个 token"),
-    "notebook.generated": ("{number} token generated|{number} tokens generated", "生成了 {number} 个 token"),
+    "notebook.tokens": ("{number} token|{number} tokens", "{number} 个词元"),
+    "notebook.reading": ("reading {read} of {total} new tokens", "正在读新的词元：{read} / {total}"),
+    "notebook.read": ("{number} token was new and read|{number} tokens were new and read", "新读了 {number} 个词元"),
+    "notebook.generated": ("{number} token generated|{number} tokens generated", "生成了 {number} 个词元"),
     "notebook.finished": (
         "Finished, {number} token generated.|Finished, {number} tokens generated.",
-        "完成，生成了 {number} 个 token。",
+        "完成，生成了 {number} 个词元。",
     ),
     "notebook.ended": (
         "The model ended the text here and wrote nothing more.",

@@ -4,8 +4,8 @@ WORDS = {
     "results.none": ("none", "无"),
     "results.more": ("… and {number} more", "……还有 {number} 项"),
     "results.seed": ("seed {seed}", "种子 {seed}"),
-    "results.tokens": ("{number} token|{number} tokens", "{number} 个 token"),
-    "results.speed": ("{speed} tokens/s", "{speed} token/秒"),
+    "results.tokens": ("{number} token|{number} tokens", "{number} 个词元"),
+    "results.speed": ("{speed} tokens/s", "{speed} 词元/秒"),
     "results.classify": ("Classify", "分类"),
     "results.translate": ("Translate", "翻译"),
     "results.predict": ("Predict", "预测"),
@@ -16,7 +16,7 @@ WORDS = {
     "results.placeholder": ("Write or paste a text …", "输入或粘贴一段文本……"),
     "results.examples": ("Examples", "示例"),
     "results.options": ("Options", "选项"),
-    "results.drawing": ("Drawing tokens", "token 采样"),
+    "results.drawing": ("Drawing tokens", "词元采样"),
     "results.empty": (
         "The text is empty. Write something, or choose an example.",
         "文本是空的。请输入内容，或选择一个示例。",
@@ -41,7 +41,7 @@ WORDS = {
     "results.probabilities": ("Probability of each class", "各类别的概率"),
     "results.reading": (
         "The text, token by token. Arrow keys choose one.",
-        "逐个 token 显示的文本，用方向键选择。",
+        "逐个词元显示的文本，用方向键选择。",
     ),
     "results.keys_both": (
         "Point at a word: what it contributed to “{label}”, and the prediction after it.",
@@ -59,7 +59,7 @@ WORDS = {
         "{token}：对“{label}”的对数几率贡献 {share}",
     ),
     "results.said_after": ("{after} after it", "读到它之后为 {after}"),
-    "results.line": ("“{label}” after each token.", "读到每个 token 之后“{label}”的概率。"),
+    "results.line": ("“{label}” after each token.", "读到每个词元之后“{label}”的概率。"),
     "results.others": ("Thin lines: {labels}.", "细线：{labels}。"),
     "results.score": ("score {score}", "得分 {score}"),
     "results.probability": ("log-probability {score}", "对数概率 {score}"),

@@ -14,12 +14,12 @@ WORDS = {
     "travel.you": ("You", "你"),
     "travel.model": ("Model", "模型"),
     "travel.empty": ("Nothing was said yet.", "还没有说过什么。"),
-    "travel.after": ("from token {at} of {tokens}", "从第 {at} 个 token 起（共 {tokens} 个）"),
-    "travel.tokens_of": ("{number} token|{number} tokens", "{number} 个 token"),
+    "travel.after": ("from token {at} of {tokens}", "从第 {at} 个词元起（共 {tokens} 个）"),
+    "travel.tokens_of": ("{number} token|{number} tokens", "{number} 个词元"),
     "travel.here": ("you are here", "你在这里"),
     "travel.inside": (
         "you are here, after {at} of {tokens} tokens",
-        "你在这里，第 {at} 个 token 之后（共 {tokens} 个）",
+        "你在这里，第 {at} 个词元之后（共 {tokens} 个）",
     ),
     "travel.compare": ("Compare with another message", "与另一条消息比较"),
     "travel.choose": ("Choose ⇄ of the message to compare with.", "请选择另一条消息的 ⇄ 来比较。"),
@@ -27,7 +27,7 @@ WORDS = {
     "travel.beside": ("Two branches", "两个分支"),
     "travel.common": (
         "Both have the first {number} token in common.|Both have the first {number} tokens in common.",
-        "两者共有最前面的 {number} 个 token。",
+        "两者共有最前面的 {number} 个词元。",
     ),
     "travel.nothing_common": (
         "They have nothing in common: they part at the beginning.",
@@ -38,8 +38,8 @@ WORDS = {
         "没有自己的内容：另一个分支从这里继续。",
     ),
     "travel.first": ("parts with", "分开处"),
-    "travel.tokens": ("tokens of replies", "回复的 token 数"),
+    "travel.tokens": ("tokens of replies", "回复的词元数"),
     "travel.logprob": ("log-probability", "对数概率"),
     "travel.perplexity": ("perplexity", "困惑度"),
-    "travel.bits": ("bits per token", "每个 token 的比特数"),
+    "travel.bits": ("bits per token", "每个词元的比特数"),
 }
