@@ -29,7 +29,6 @@ OPINIONS = {
         "negative": ("This is terrible, I hate it.", "The worst service I have ever had, very disappointing."),
         "neutral": ("The meeting is on Tuesday at six.",),
     },
-    "sentiment-zh": {"positive": ("我很喜欢这本书。",), "negative": ("我讨厌这个地方。",)},
 }
 PLAIN = {
     "translate-zh-en": (("他每天早上喝咖啡。", "coffee"), ("她喜欢唱歌。", "")),
