@@ -50,7 +50,7 @@ def test_learns_and_is_loaded(data: Path, run: Callable[..., Any], lines: Any, t
     assert set(done.metrics) == {"loss", "accuracy", "macro_f1", "calibration_error"}
     saved = json.loads((done.folder / "seqdemo.json").read_text("utf-8"))
     assert saved["task"]["config"]["labels"] == ["negative", "positive"]
-    assert saved["task"]["config"]["class_weights"] == pytest.approx([0.75, 1.5], rel=0.02)
+    assert saved["task"]["config"]["class_weights"] == pytest.approx([0.75, 1.5], rel=0.05)
     assert seqdemo.evaluate(done.folder, write(tmp_path / "other.jsonl", 50))["accuracy"] == 1.0
     pipe = seqdemo.load(done.folder, device="cpu")
     one = pipe("the film the film lovely it was")
