@@ -29,11 +29,15 @@ class Predictors(Sdk):
 
 
 @pytest.fixture(scope="module")
-def served_heads(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("heads")
+
+
+@pytest.fixture(scope="module")
+def served_heads(home: Path, free_port: Callable[[], int]) -> Iterator[str]:
     from seqdemo.pipeline import pipeline
     from seqdemo.ui import serve
 
-    home = tmp_path_factory.mktemp("heads")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQDEMO_HOME", str(home))
         manager.configure([HEADS])
@@ -47,7 +51,8 @@ def served_heads(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[
 
 
 @pytest.fixture
-def page(browser: Any, served_heads: str) -> Iterator[Any]:
+def page(browser: Any, served_heads: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("SEQDEMO_HOME", str(home))  # each test has a home of its own; the server has this one
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     context.set_default_timeout(60_000)
     page = context.new_page()
