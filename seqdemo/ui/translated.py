@@ -122,7 +122,9 @@ def _pair(grid: _Grid, words: Words) -> Markup:
     for side, name, texts in sides:
         spans = [element("span", text, class_="sd-word", data_side=side, data_at=at) for at, text in enumerate(texts)]
         lines.append(
-            element("p", element("span", name, class_="sd-side-name"), element("span", *spans), class_="sd-language-line")
+            element(
+                "p", element("span", name, class_="sd-side-name"), element("span", *spans), class_="sd-language-line"
+            )
         )
     return element("div", *lines, class_="sd-pair")
 

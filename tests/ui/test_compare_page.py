@@ -87,18 +87,19 @@ def test_they_stream_together_and_stop_together(site: Any) -> None:
     assert site.source.generated < int(LONG) / 10
 
 
-def test_an_error_is_one_columns_own(site: Any) -> None:
+def test_an_error_is_one_columns_own(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that does not load says so in its column; the other one answers, and both stand side by side."""
     from seqdemo.errors import CheckpointError
+    from seqdemo.ui.loader import Loader
 
-    load = site.source.load
+    get = Loader.get
 
-    def broken(name: str) -> Any:
+    def broken(loader: Loader, name: str) -> Any:
         if name == "诗词":
             raise CheckpointError("诗词 is truncated. Copy it again.")
-        return load(name)
+        return get(loader, name)
 
-    site.source.load = broken
+    monkeypatch.setattr(Loader, "get", broken)
     page = arrive(site.open(), "5")
     ask(page, "hi")
     page.wait_for_selector(".sd-cell .sd-error")
@@ -107,7 +108,6 @@ def test_an_error_is_one_columns_own(site: Any) -> None:
     assert "the sea was calm" in page.locator(".sd-cell").first.inner_text()
     ask(page, "")
     page.wait_for_selector("#sd-compare > .sd-notice, #sd-compare .sd-notice:not([hidden])")
-    del site.source.load
 
 
 def test_a_reload_finds_the_comparison_and_a_closed_page_ends_it(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
