@@ -114,7 +114,7 @@ def test_another_tab_follows_a_reply(site: Any) -> None:
 
 def test_four_browsers_at_once(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is closed and one refreshed in mid-reply: each sees its own text only, and the closed one's work is freed."""
-    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.5)
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 4.0)  # enough for a reload
     site.source.delay = 0.2
     pages = [site.open() for _ in range(4)]
     for number, page in enumerate(pages):
