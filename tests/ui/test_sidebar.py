@@ -54,11 +54,11 @@ def test_new_open_and_search(site: Any) -> None:
     listed(page, "a house <b>by</b> the sea", "the old fox")
     page.get_by_role("button", name="the old fox", exact=True).click()
     page.wait_for_function("document.querySelector('.sd-bubble')?.textContent === 'the old fox'")
-    assert page.locator(".sd-token").count() == 4
-    assert page.locator(".sd-title[aria-current]").inner_text() == "the old fox"
+    page.wait_for_function("document.querySelectorAll('.sd-token').length === 4")
+    page.wait_for_selector(".sd-title[aria-current]:text-is('the old fox')")
     page.get_by_role("searchbox", name="Search conversations").fill("house calm")
     listed(page, "a house <b>by</b> the sea")
-    assert "calm" in page.locator(".sd-found").inner_text() or "house" in page.locator(".sd-found").inner_text()
+    page.wait_for_function("/calm|house/.test(document.querySelector('.sd-found')?.innerText)")
     page.get_by_role("searchbox", name="Search conversations").fill("zebra")
     page.wait_for_selector(".sd-none")
     assert page.locator(".sd-none").inner_text() == "Nothing found."
