@@ -38,7 +38,18 @@ _CHAT_MARKS = (">", "<")
 
 _CHAT_TURNS: Mapping[str, Any] = {"turn_template": ">{message}\n<", "turn_end": "\n", "stop": ("\n",)}
 
-_CHAT_TRAINING: Mapping[str, Any] = {
+_TRANSLATOR_TRAINING: Mapping[str, Any] = {
+    "batch_size": 64,
+    "learning_rate": 2e-3,
+    "warmup_steps": 400,
+    "weight_decay": 0.01,
+    "clip_norm": 1.0,
+    "average": 0.999,
+    "precision": "bf16",
+    "save_dtype": "float16",
+}
+
+_SUBWORD_TRAINING: Mapping[str, Any] = {
     "batch_size": 32,
     "window": 128,
     "learning_rate": 3e-3,
@@ -102,19 +113,7 @@ _ALL = (
         tokenizer_config={"vocab_size": 4096},
         task_config={"embedding_size": 256, "tie_weights": True, "embedding_dropout": 0.05, "output_dropout": 0.1},
         model_config={"hidden_size": 512, "num_layers": 2, "dropout": 0.1},
-        training={
-            "steps": 2600,
-            "batch_size": 32,
-            "window": 128,
-            "learning_rate": 3e-3,
-            "warmup_steps": 200,
-            "weight_decay": 0.01,
-            "clip_norm": 1.0,
-            "average": 0.998,
-            "validate_every": 650,
-            "precision": "bf16",
-            "save_dtype": "float16",
-        },
+        training={"steps": 2600, "validate_every": 650, **_SUBWORD_TRAINING},
     ),
     Preset(
         "chat-en",
@@ -129,7 +128,7 @@ _ALL = (
             **_CHAT_TURNS,
         },
         model_config={"hidden_size": 512, "num_layers": 2, "dropout": 0.1},
-        training={"steps": 2600, "validate_every": 650, **_CHAT_TRAINING},
+        training={"steps": 2600, "validate_every": 650, **_SUBWORD_TRAINING},
     ),
     Preset(
         "chat-zh",
@@ -145,7 +144,7 @@ _ALL = (
             **_CHAT_TURNS,
         },
         model_config={"hidden_size": 512, "num_layers": 2, "dropout": 0.3, "weight_dropout": 0.15},
-        training={"steps": 1600, "validate_every": 200, **_CHAT_TRAINING},
+        training={"steps": 1600, "validate_every": 200, **_SUBWORD_TRAINING},
     ),
     Preset(
         "multi30k",
@@ -160,17 +159,7 @@ _ALL = (
             "decoder": {"hidden_size": 512},
             "refiner": {"hidden_size": 512},
         },
-        training={
-            "max_seconds": 3500.0,
-            "batch_size": 64,
-            "learning_rate": 2e-3,
-            "warmup_steps": 400,
-            "weight_decay": 0.01,
-            "clip_norm": 1.0,
-            "average": 0.999,
-            "precision": "bf16",
-            "save_dtype": "float16",
-        },
+        training={"max_seconds": 3500.0, **_TRANSLATOR_TRAINING},
     ),
     Preset(
         "tatoeba",
@@ -184,17 +173,7 @@ _ALL = (
             "decoder": {"hidden_size": 384},
             "refiner": {"hidden_size": 320},
         },
-        training={
-            "epochs": 14.0,
-            "batch_size": 64,
-            "learning_rate": 2e-3,
-            "warmup_steps": 400,
-            "weight_decay": 0.01,
-            "clip_norm": 1.0,
-            "average": 0.999,
-            "precision": "bf16",
-            "save_dtype": "float16",
-        },
+        training={"epochs": 14.0, **_TRANSLATOR_TRAINING},
     ),
     Preset(
         "sst2",
