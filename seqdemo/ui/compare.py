@@ -72,7 +72,7 @@ class CompareTab:
             self.view = gr.HTML(
                 value="",
                 html_template=_TEMPLATE,
-                js_on_load=script("compare.js"),
+                js_on_load=script("make.js", "compare.js"),
                 apply_default_css=False,
                 server_functions=self._asked(),
                 elem_id="sd-compare",

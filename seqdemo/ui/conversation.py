@@ -81,7 +81,7 @@ def conversation(resync: Callable[[str], str], earlier: Callable[[str, int, int]
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
-        js_on_load=script("shades.js", "conversation.js", "tools.js"),
+        js_on_load=script("shades.js", "make.js", "conversation.js", "tools.js"),
         apply_default_css=False,
         server_functions=[fetch, back],
         elem_id="sd-conversation",

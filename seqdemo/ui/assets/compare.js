@@ -14,13 +14,6 @@ let resyncing = false;
 let scrolling = false;
 let following = true; // keep the end in sight, unless the reader has scrolled away from it
 
-function make(name, className, text) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 // --- what was said ----------------------------------------------------------------------------------------------
 
 function addExchange(said) {

@@ -17,13 +17,6 @@ let following = true; // keep the end in sight, unless the reader has scrolled a
 let scrolling = false;
 let held = null; // the newest update that came meanwhile
 
-function make(name, className, text) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function spans(message) {
   return message.body.querySelectorAll(".sd-token");
 }
