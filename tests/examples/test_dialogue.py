@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
 import lzma
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import seqdemo
 
-FOLDER = Path(__file__).parents[2] / "examples" / "checkpoints"
-
 
 @pytest.fixture(scope="module")
-def scripts() -> Iterator[dict[str, ModuleType]]:
-    """The scripts as modules; they import one another as they do when run."""
-    sys.path.insert(0, str(FOLDER))
-    found = {}
-    try:
-        for name in ("story_text", "report", "dialogue_text", "prepare_dialogue", "report_dialogue"):
-            spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-            assert spec is not None
-            assert spec.loader is not None
-            found[name] = sys.modules[name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(found[name])
+def scripts(checkpoint_scripts: Callable[..., Any]) -> Iterator[dict[str, ModuleType]]:
+    with checkpoint_scripts("story_text", "report", "dialogue_text", "prepare_dialogue", "report_dialogue") as found:
         yield found
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in found:
-            del sys.modules[name]
 
 
 def pack(path: Path, text: str) -> None:
