@@ -139,28 +139,31 @@ class AnswerTab:
         return list(self._checkpoints())
 
     def _config(self, name: str | None) -> type[TaskConfig] | None:
-        record = self._checkpoints().get(name or "")
+        return self._config_of(self._checkpoints().get(name or ""))
+
+    def _config_of(self, record: Checkpoint | None) -> type[TaskConfig] | None:
         return self._source.tasks()[record.task] if record is not None else None
 
     def _arrive(self, request: gr.Request) -> list[Any]:
         """A page was loaded: whether there is a tab, and how it begins."""
-        names = self._names()
+        found = self._checkpoints()
+        names = list(found)
         chosen = next(iter(names), None)
         same = names == self._built
         tab, model = (gr.skip(), gr.skip()) if same else (gr.Tab(visible=bool(names)), gr.Dropdown(names, value=chosen))
-        return [tab, model, *self._begun(chosen, words_of(request), self.panel.begin)]
+        return [tab, model, *self._begun(found.get(chosen or ""), words_of(request), self.panel.begin)]
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
         if (asking := self._asked.get(str(request.session_hash))) is not None:
             asking.cancel()
-        tries, *panel = self._begun(name, words_of(request), self.panel.show)
+        tries, *panel = self._begun(self._checkpoints().get(name or ""), words_of(request), self.panel.show)
         return [tries, "", "", *panel]
 
-    def _begun(self, name: str | None, words: Words, show: Callable[..., list[Any]]) -> list[Any]:
+    def _begun(self, record: Checkpoint | None, words: Words, show: Callable[..., list[Any]]) -> list[Any]:
         """Examples and options of a checkpoint."""
-        record, config = self._checkpoints().get(name or ""), self._config(name)
+        config = self._config_of(record)
         try:
-            preferred = self._source.preferences(name) if name else {}
+            preferred = self._source.preferences(record.name) if record is not None else {}
         except SeqdemoError:
             preferred = {}
         return [_tries(record, words), *show(config.options if config else None, preferred)]
