@@ -12,7 +12,7 @@ from gradio.components.textbox import InputHTMLAttributes
 from .colours import colours
 from .conversation import conversation
 from .inspector import inspector, token_view
-from .language import label, words_of
+from .language import label, suited, words_of
 from .loader import Loader
 from .reply import Reply
 from .sampling import Sampling
@@ -128,7 +128,7 @@ class ChatTab(Stage):
             tab.wanted = str(event.conversation)
         name = tab.talk.name if tab.talk is not None else self._held_with(owner, tab.wanted)
         names = self.names()
-        chosen = name if name in names else next(iter(names), None)
+        chosen = name if name in names else next(iter(suited(names, words_of(request))), None)
         tab.tuned = chosen
         wide = int(event.width) > 900
         return [page, gr.Dropdown(names, value=chosen), gr.Accordion(open=wide), *self.sampling.preferred(chosen)]

@@ -18,7 +18,7 @@ from .assets import script
 from .columns import Feed, everything, notice, scored
 from .comparison import Comparison
 from .conversation import encode
-from .language import label, words_of
+from .language import label, suited, words_of
 from .loader import Loader
 from .reply import pulses
 from .sampling import Sampling
@@ -144,8 +144,9 @@ class CompareTab:
         names = [record.name for record in self._source.checkpoints() if not record.problem]
         tab = self._tab(request)
         comparison = self._shown.get(tab) if tab is not None else None
-        wanted = comparison.names if comparison is not None else names[:2]
-        chosen = [*wanted, *names[len(wanted) :], *names, None, None, None][: len(self.models)]
+        fitting = suited(names, words_of(request))
+        wanted = comparison.names if comparison is not None else fitting[:2]
+        chosen = [*wanted, *fitting[len(wanted) :], *fitting, None, None, None][: len(self.models)]
         count = len(comparison.names) if comparison is not None else 2
         options = [
             sampling.shown(comparison.options[at])

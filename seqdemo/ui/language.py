@@ -7,6 +7,8 @@ the server and texts made by the page's scripts all agree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gradio as gr
 from gradio.i18n import I18nData
 from starlette.datastructures import MutableHeaders
@@ -17,9 +19,10 @@ from .assets import script
 from .markup import Markup, element
 from .words import CHINESE, ENGLISH, TABLE, Words, option, preferred, spoken
 
-__all__ = ["COOKIE", "Languages", "described", "heading", "i18n", "label", "switch", "words_of"]
+__all__ = ["COOKIE", "Languages", "described", "heading", "i18n", "label", "suited", "switch", "words_of"]
 
 COOKIE = "seqdemo-language"
+_TAGS = [words.language.partition("-")[0] for words in (ENGLISH, CHINESE)]
 _DESCRIBED = {english: key for key, (english, _) in option.WORDS.items()}
 
 
@@ -54,6 +57,21 @@ def words_of(request: gr.Request | Request) -> Words:
     if (chosen := asked.cookies.get(COOKIE)) is not None:
         return spoken(chosen)
     return preferred(asked.headers.get("accept-language", ""))
+
+
+def suited(names: Sequence[str], words: Words | None) -> list[str]:
+    """Checkpoints in the order a page offers to begin with: a name says its language at its end, ``chat-zh``.
+
+    Those in the page's language come first, those that name none next, those in another last; without ``words``, those
+    that name none come first.
+    """
+    spoken_here = words.language.partition("-")[0] if words is not None else ""
+
+    def rank(name: str) -> int:
+        tag = name.rpartition("-")[2]
+        return 0 if tag == spoken_here else 2 if tag in _TAGS else 1
+
+    return sorted(names, key=rank)
 
 
 def switch() -> gr.HTML:

@@ -18,7 +18,7 @@ from seqdemo.errors import SeqdemoError, StaleError
 from .assets import script
 from .conversation import encode
 from .desk import Desk, Desks
-from .language import label, words_of
+from .language import label, suited, words_of
 from .loader import Loader
 from .reply import Reply, pulses
 from .sampling import Sampling
@@ -174,7 +174,8 @@ class NotebookTab:
             held = self._desk(tab).sheet.checkpoint if tab is not None else ""
         except SeqdemoError:
             held = ""  # said when the text itself is shown
-        chosen = held if held in names else next(iter(names), None)
+        # Raw text is for those that do not answer in turns, and of a dialogue the name tells the language.
+        chosen = held if held in names else next(iter(suited(names, None)), None)
         panel = gr.Accordion(open=int(event.width) > 900)
         return [gr.Dropdown(names, value=chosen), panel, *self.sampling.preferred(chosen)]
 

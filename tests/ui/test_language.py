@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from seqdemo.ui.language import COOKIE, Languages, described, heading, i18n, label, words_of
+from seqdemo.ui.language import COOKIE, Languages, described, heading, i18n, label, suited, words_of
 from seqdemo.ui.words import CHINESE, ENGLISH, TABLE
 
 PAGE = '<html\n\tlang="en"\n\tstyle="x">\n<head>\n<script type="module" src="x.js"></script></head></html>'
@@ -88,3 +88,11 @@ def test_options_of_plugins_keep_their_own_words() -> None:
 def test_a_request_without_a_browser_is_english() -> None:
     """As from the Python client."""
     assert words_of(gr.Request()) is ENGLISH
+
+
+def test_a_page_begins_with_a_checkpoint_in_its_language() -> None:
+    """Those named after the page's language first, those of another last; raw text prefers those of none."""
+    names = ["chat-en", "chat-zh", "shakespeare", "stories"]
+    assert suited(names, ENGLISH) == ["chat-en", "shakespeare", "stories", "chat-zh"]
+    assert suited(names, CHINESE) == ["chat-zh", "shakespeare", "stories", "chat-en"]
+    assert suited(names, None) == ["shakespeare", "stories", "chat-en", "chat-zh"]
