@@ -23,6 +23,7 @@ from .padded import ROWS, PaddedStepper
 from .prepare import open_stepper
 from .stepper import Stepper
 from .stream import Signal, Stream
+from .turns import Turns
 
 __all__ = ["Engine", "Load", "engine"]
 
@@ -43,7 +44,8 @@ class Engine:
     Torch work of all requests happens in one daemon thread, under ``torch.inference_mode``, which no other thread
     notices. The thread starts with the first request. Pipelines with requests take turns, and all jobs together are
     one more of them: a turn is one step of all rows of a pipeline, one chunk of a prompt, or one piece of a job. So
-    what others wait for is bounded by what one turn takes, and turns are planned to take 50 ms at most.
+    what others wait for is bounded by what one turn takes, and turns are planned to take 50 ms at most. Whose turns
+    are shorter has more of them (:class:`~seqdemo.decoding.turns.Turns`).
 
     Args:
         device: where the heads that are asked of it live.
@@ -74,7 +76,8 @@ class Engine:
         # The owner thread's own.
         self._lanes: dict[tuple[TokenHead, bool], Lane] = {}
         self._jobs = Jobs(lambda: self._leave(None))
-        self._ring: deque[Lane | Jobs] = deque([self._jobs])
+        self._turns: Turns[Lane | Jobs] = Turns()
+        self._turns.add(self._jobs)
         self._stirred = Signal()
         self._soonest = inf
 
@@ -182,31 +185,30 @@ class Engine:
             self._stirred.raised = False
             self._sweep()
             self._admit()
-        for _ in range(len(self._ring)):
-            lane = self._ring[0]
-            self._ring.rotate(-1)
-            if len(lane):
-                self._turn(lane)
-                return True
+        if (lane := self._turns.next()) is not None:
+            self._turn(lane)
+            return True
         with self._wake:
             while not self._stirred.raised and not self._closed:
                 self._wake.wait()
             return not self._closed or bool(self._live)
 
     def _turn(self, lane: Lane | Jobs) -> None:
+        began = perf_counter()
         try:
             lane.turn()
         except BaseException as error:
             if not isinstance(lane, Lane):
                 raise
             lane.fail(error)
+        self._turns.took(perf_counter() - began)
         if isinstance(lane, Lane):
             self._drop(lane)
 
     def _drop(self, lane: Lane) -> None:
         """A pipeline without requests is not held on to: whoever loaded it decides how long it lives."""
         if not len(lane):
-            self._ring.remove(lane)
+            self._turns.remove(lane)
             self._lanes = {key: one for key, one in self._lanes.items() if one is not lane}
 
     def _admit(self) -> None:
@@ -245,7 +247,7 @@ class Engine:
         padded = exact and not stepper.alike
         lane = Lane(head, PaddedStepper(stepper, head) if padded else stepper, self.device, self._ended)
         self._lanes[head, padded] = lane
-        self._ring.append(lane)
+        self._turns.add(lane)
         return lane
 
     def _sweep(self) -> None:

@@ -17,6 +17,7 @@ from seqdemo.plugin import TokenHead
 from .batched import Chooser, Picks, draw_alone
 from .generation import Generating, Reason, chunk_size
 from .stepper import Stepper
+from .turns import SHARE
 
 __all__ = ["Lane"]
 
@@ -38,8 +39,9 @@ _LEAST = 16
 class Lane:
     """Requests that share a stepper.
 
-    A turn is one step of all rows, or one chunk of prompts; where there is both, by turns. Rows come and go between
-    steps. A row whose step raises ends alone: the step is made again, row by row.
+    A turn is one step of all rows, or one chunk of prompts; where there is both, a chunk is followed by at least one
+    step, and by as many as take the time of the chunk or ``SHARE`` seconds. Rows come and go between steps. A row whose
+    step raises ends alone: the step is made again, row by row.
 
     Args:
         head: of the pipeline.
@@ -64,6 +66,7 @@ class Lane:
         self._logits: Floats = np.zeros((0, 0), dtype=np.float32)
         self._chooser: Chooser | None = None
         self._reads_next = True
+        self._owed = 0.0
         self._told = 0.0
 
     def __len__(self) -> int:
@@ -81,12 +84,14 @@ class Lane:
     def turn(self) -> None:
         """Do a bounded piece of work."""
         rows = bool(self._writers or self._rereaders)
+        began = perf_counter()
         if self._prompts and (self._reads_next or not rows):
-            self._reads_next = False
             self._read()
+            self._reads_next, self._owed = False, min(perf_counter() - began, SHARE)
         elif rows:
-            self._reads_next = True
             self._step()
+            self._owed -= perf_counter() - began
+            self._reads_next = self._owed <= 0.0
 
     def sweep(self, now: float) -> None:
         """End what was cancelled or has run out of time."""

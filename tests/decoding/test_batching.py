@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -209,8 +210,9 @@ def test_a_long_prompt_is_read_between_steps(toy: Any, engine: Engine) -> None:
     assert all(len(list(run)) == 1 for kind, run in groupby(kinds[1:last]) if kind == "chunk")
 
 
-def test_pipelines_and_jobs_take_turns(toy: Any, engine: Engine) -> None:
-    """Two pipelines and a job of many pieces: between two turns of one, each of the others has one."""
+def test_pipelines_and_jobs_take_turns(toy: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pipelines and a job of many pieces, all turns alike: between two of one, each of the others has one."""
+    monkeypatch.setattr(sys.modules[Engine.__module__], "perf_counter", lambda: 0.0)
     a, b = toy.ToyHead(seed=0), toy.ToyHead(seed=1)
     seen = turns_of(a=a, b=b)
     with held(engine):

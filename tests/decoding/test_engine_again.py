@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from itertools import pairwise
 from typing import Any
@@ -80,8 +81,11 @@ def test_the_state_handed_in_is_unchanged(toy: Any, head: Any, engine: Engine) -
     assert verbs.equal(stream.snapshot.state, before)
 
 
-def test_streams_side_by_side_interleave_and_give_their_solo_texts(toy: Any, engine: Engine) -> None:
-    """Two pipelines and several requests share the thread; no text depends on its neighbours."""
+def test_streams_side_by_side_interleave_and_give_their_solo_texts(
+    toy: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pipelines and several requests share the thread, all turns alike; no text depends on its neighbours."""
+    monkeypatch.setattr(sys.modules[Engine.__module__], "perf_counter", lambda: 0.0)
     heads = [toy.ToyHead(seed=0), toy.ToyHead(seed=1)]
     requests = [toy.ask(heads[k % 2], f"prompt {k}", seed=k, max_tokens=60) for k in range(5)]
     solo = [engine.submit(request).decoded().text for request in requests]
