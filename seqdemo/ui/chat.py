@@ -278,7 +278,7 @@ class ChatTab(Stage):
         async for update in self._turn(tab, name, str(event.conversation)):
             yield update
         if tab.talk is not None and not tab.talk.trouble and tab.talk.name != name:
-            yield {self.model: tab.talk.name}
+            yield {self.model: gr.Dropdown(self.names(), value=tab.talk.name)}
 
     def _take(self, event: gr.EventData) -> str:
         return str(event.text)

@@ -12,6 +12,8 @@ from time import monotonic
 from typing import Any, overload
 from weakref import ref
 
+from seqdemo.errors import UnknownNameError
+
 from .source import Source
 from .words import PageError
 
@@ -153,9 +155,17 @@ class Loader:
         with lock:
             held = self._claim(name, None, users)
             if held is None:
-                held = self._claim(name, self._source.load(name), users)
+                held = self._claim(name, self._load(name), users)
         self._arm()
         return held
+
+    def _load(self, name: str) -> Any:
+        try:
+            return self._source.load(name)
+        except UnknownNameError as error:
+            if error.kind != "checkpoint":
+                raise
+            raise PageError("models.gone", name=name) from error
 
     @overload
     def _claim(self, name: str, made: None, users: int) -> Held | None: ...

@@ -90,7 +90,9 @@ class Shelf:
             session = Library(self._database(), owner).open(pipe, conversation)
         except SeqdemoError as error:
             tree, here = restored(found, SamplingOptions)
-            trouble = PageError("chat.read_only", reason=error)
+            gone = isinstance(error, PageError) and error.key == "models.gone"
+            key = "chat.no_checkpoint" if gone else "chat.read_only"
+            trouble = PageError(key, name=found.checkpoint, reason=error)
             return Talk.closed(found.checkpoint, conversation, tree, here, trouble)
         begin = self._beginning(owner, found.checkpoint)
         return Talk(found.checkpoint, begin, session, state_bytes=verbs.nbytes(session.head.initial_state(1)))

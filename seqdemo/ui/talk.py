@@ -351,7 +351,8 @@ def _places(messages: list[Message]) -> list[tuple[int, ...]]:
 def explain(error: Exception, words: Words = ENGLISH) -> str:
     """One calm line for the page."""
     if isinstance(error, PageError):
-        return words(error.key, **error.values)
+        given = {name: explain(one, words) if isinstance(one, Exception) else one for name, one in error.values.items()}
+        return words(error.key, **given)
     if isinstance(error, OSError) and error.errno == ENOSPC:
         return words("errors.disk")
     for kind in type(error).__mro__:

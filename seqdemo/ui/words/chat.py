@@ -34,6 +34,12 @@ WORDS = {
         "This conversation can only be read here. {reason}",
         "这个对话在这里只能阅读。{reason}",
     ),
+    "chat.no_checkpoint": (
+        "This conversation can only be read here: its model {name} is not on disk any more. Put its folder back and "
+        "reload the page, or begin a new chat with another model.",
+        "这个对话在这里只能阅读：它的模型 {name} 已不在磁盘上。请把模型的文件夹放回原处并刷新页面，"
+        "或用另一个模型开始新对话。",
+    ),
     "chat.no_reply": (
         "There is no reply yet to make again. Send a message first.",
         "还没有可以重新生成的回复。请先发送一条消息。",

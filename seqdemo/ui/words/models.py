@@ -12,6 +12,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "Loading, unloading and adding models need an admin's login here. What is installed can be talked to.",
         "在这里加载、卸载和添加模型需要管理员登录。已安装的模型可以直接对话。",
     ),
+    "models.gone": (
+        "{name} is not on disk any more. Put its folder back and try again, or choose another model; what was said "
+        "with it is kept.",
+        "{name} 已不在磁盘上。请把它的文件夹放回原处再试，或选择另一个模型；用它说过的话都还在。",
+    ),
     "models.in_use": (
         "{name} is in use: something runs on it. Stop that first, or wait for its end.",
         "{name} 正在使用中：有任务在它上面运行。请先停止，或等它结束。",
