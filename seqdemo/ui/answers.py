@@ -118,7 +118,9 @@ class AnswerTab:
         demo.load(self._arrive, outputs=[self.tab, self.model, self.tries, *self.panel.outputs], **quiet)
         self.model.select(self._choose, inputs=self.model, outputs=[self.tries, *shown, *self.panel.outputs], **quiet)
         # Enter in a text of several lines is a new line; Shift+Enter, like the button, asks.
-        gr.on([self.go.click, self.text.submit], self._ask, inputs=held, outputs=shown, **streams)
+        # Gradio ends an event a little after its last update; who asks at once again must not be passed over.
+        asks = [self.go.click, self.text.submit]
+        gr.on(asks, self._ask, inputs=held, outputs=shown, trigger_mode="multiple", **streams)
         self.tries.example(self._take, outputs=self.text, **quiet).then(
             self._ask, inputs=held, outputs=shown, **streams
         )

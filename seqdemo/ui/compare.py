@@ -128,7 +128,9 @@ class CompareTab:
             model.input(sampling.preferred, inputs=model, outputs=sampling.components, **quiet)
             sampling.wire(model, **quiet)
         held = [self.count, self.raw, self.message, *self.models, *given]
-        gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
+        # Gradio ends an event a little after its last update: what is done next must not be passed over.
+        sends = [self.send.click, self.message.submit]
+        gr.on(sends, self._send, inputs=held, outputs=shown, trigger_mode="multiple", **streams)
         for halted in (self.stop.click, self.view.halt):
             halted(self._halt, queue=False, **quiet)
         self.fresh.click(self._new, outputs=shown, **quiet)
@@ -189,13 +191,13 @@ class CompareTab:
         if tab is None:
             yield {self.view: encode(notice(words_of(request)("chat.gone")))}
             return
+        comparison = self._shown.get(tab)
+        if comparison is not None and comparison.busy:
+            return  # pressed twice
         try:
             names, options = self._chosen(int(count), held)
             if not message:
                 raise PageError("compare.empty")
-            comparison = self._shown.get(tab)
-            if comparison is not None and comparison.busy:
-                raise PageError("compare.writing")
             if comparison is None or comparison.names != names:
                 comparison = self._shown[tab] = tab.beside["compare"] = Comparison(names)
                 yield {self.view: encode(everything(comparison, tab.words))}

@@ -104,7 +104,9 @@ class Many:
             outputs=[self.paste, self.column, self.news],
             **quiet,
         )
-        self.start.click(self._start, inputs=[self.paste, self.file, self.column, *held], outputs=shown, **streams)
+        # Gradio ends an event a little after its last update: a start that follows at once must not be passed over.
+        given = [self.paste, self.file, self.column, *held]
+        self.start.click(self._start, inputs=given, outputs=shown, trigger_mode="multiple", **streams)
         self.stop.click(self._stop, queue=False, **quiet)
         self.table.turn(self._page, outputs=self.table, **quiet)
         demo.load(self._resume, outputs=shown, **streams)

@@ -106,7 +106,8 @@ class NotebookTab:
             self._open, inputs=self.model, outputs=self.view, **streams
         )
         held = [self.model, *self.sampling.inputs]
-        self.view.write(self._write, inputs=held, outputs=self.view, **streams)
+        # Gradio ends an event a little after its last update: what is done next must not be passed over.
+        self.view.write(self._write, inputs=held, outputs=self.view, trigger_mode="multiple", **streams)
         self.view.halt(self._halt, queue=False, **quiet)
         self.sampling.wire(self.model, self.view.reseed, **quiet)
 
@@ -213,6 +214,8 @@ class NotebookTab:
             yield encode(_gone(words_of(request)))
             return
         desk, words = self._desk(tab), tab.words
+        if desk.busy:
+            return  # pressed twice
         try:
             if name is None:
                 raise PageError("chat.no_model")
