@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,19 +21,9 @@ Install = Callable[[Path], None]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_own_tests_pass(kind: str, scaffold: Scaffold, install: Install) -> None:
+def test_own_tests_pass(kind: str, own_tests: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     """A fresh distribution passes its own tests as it is, the conformance checks and a training run among them."""
-    written = scaffold(kind)
-    install(written.folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=written.folder,
-        env={**os.environ, "SEQDEMO_LOAD_PLUGINS": f"try-{kind}"},
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
+    done = own_tests(kind)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
