@@ -214,7 +214,7 @@ class NotebookTab:
             yield encode(_gone(words_of(request)))
             return
         desk, words = self._desk(tab), tab.words
-        if desk.busy:
+        if (before := tab.beside.get("notebook")) is not None and before.busy:
             return  # pressed twice
         try:
             if name is None:
