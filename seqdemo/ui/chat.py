@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
+from .assets import script
 from .colours import colours
 from .conversation import conversation
 from .inspector import inspector, token_view
@@ -29,6 +30,8 @@ from .words import PageError
 __all__ = ["ChatTab"]
 
 _LISTENERS = 64
+_SENDING = "(...given) => { document.dispatchEvent(new Event('seqdemo:sending')); return given; }"
+_SENT = "() => void document.dispatchEvent(new Event('seqdemo:sent'))"
 
 
 class ChatTab(Stage):
@@ -54,7 +57,7 @@ class ChatTab(Stage):
                     colours()
                     self.map = travel(self._keyed)
                 self.view = conversation(self._resync, self._earlier)
-                self.notice = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-notice")
+                self.notice = gr.HTML("", apply_default_css=False, js_on_load=script("again.js"), elem_id="sd-notice")
                 with gr.Row(elem_classes=["sd-composer"]):
                     self.message = gr.Textbox(
                         label=label("chat.message"),
@@ -93,24 +96,31 @@ class ChatTab(Stage):
         self.model.select(self._choose, inputs=self.model, outputs=self.sampling.components, **quiet).then(
             self._open, inputs=self.model, outputs=shown, **streams
         )
-        gr.on([self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, **streams)
-        self.view.reply(self._reply, inputs=held, outputs=shown, **streams)
-        self.view.rewrite(self._rewrite, inputs=held, outputs=shown, **streams)
-        self.view.follow(self._join, outputs=shown, trigger_mode="multiple", **streams)
-        self.view.fork(self._fork, outputs=shown, **streams)
-        self.view.turn(self._select, outputs=shown, **streams)
-        for halted in (self.stop.click, self.view.halt):
-            halted(self._stop, queue=False, **quiet)
-        self.view.undo(self._undo, outputs=shown, **streams)
-        self.panel.instead(self._instead, inputs=held, outputs=shown, **streams)
-        self.panel.within(self._within, outputs=shown, **streams)
-        self.map.stand(self._stand, outputs=shown, **streams)
-        self.shelf.fresh(self._new, inputs=self.model, outputs=shown, **streams)
-        self.shelf.open(self._visit, inputs=self.model, outputs=[*shown, self.model], **streams).then(
+        sent = gr.on(
+            [self.send.click, self.message.submit], self._send, inputs=held, outputs=shown, js=_SENDING, **streams
+        )
+        sent.then(None, js=_SENT, **quiet)
+        # Gradio ends an event a little after its last update: what may be done at once again must not be passed over.
+        again: dict[str, Any] = {"outputs": shown, "trigger_mode": "multiple", **streams}
+        self.view.reply(self._reply, inputs=held, **again)
+        self.view.rewrite(self._rewrite, inputs=held, **again)
+        self.view.follow(self._join, **again)
+        self.view.turn(self._select, **again)
+        self.panel.within(self._within, **again)
+        self.map.stand(self._stand, **again)
+        self.shelf.fresh(self._new, inputs=self.model, **again)
+        self.shelf.open(self._visit, inputs=self.model, **{**again, "outputs": [*shown, self.model]}).then(
             self._tune, outputs=self.sampling.components, **quiet
         )
-        self.view.pick(self._pick, outputs=self.panel, trigger_mode="multiple", **quiet)
-        self.view.unpick(self._unpick, outputs=self.panel, **quiet)
+        self.view.fork(self._fork, outputs=shown, **streams)
+        self.view.undo(self._undo, outputs=shown, **streams)
+        self.panel.instead(self._instead, inputs=held, outputs=shown, **streams)
+        for halted in (self.stop.click, self.view.halt):
+            halted(self._stop, queue=False, **quiet)
+        # One after the other, so that no answer to an earlier choice comes last.
+        looks: dict[str, Any] = {"outputs": self.panel, "trigger_mode": "multiple", "concurrency_id": "looks", **quiet}
+        self.view.pick(self._pick, **looks)
+        self.view.unpick(self._unpick, **looks)
         self.view.example(self._take, outputs=self.message, **quiet)
         self.sampling.wire(self._tuned, self.view.reseed, **quiet)
 
@@ -184,7 +194,9 @@ class ChatTab(Stage):
         self, request: gr.Request, event: gr.EventData, name: str | None, message: str, *held: Any
     ) -> AsyncIterator[Update]:
         """Another version of the last reply, or more of it."""
-        verb = str(event.verb)
+        tab, verb = self._tab(request), str(event.verb)
+        if tab is not None and tab.talk is not None and tab.talk.busy:
+            return  # pressed twice
 
         def begin(talk: Talk) -> Reply:
             opening, options = self.sampling.read(held)

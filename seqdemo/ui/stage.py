@@ -137,7 +137,8 @@ class Stage:
         try:
             talk = await asyncio.to_thread(self._find, tab.owner, name, conversation if known else "")
         except Exception as error:  # noqa: BLE001 - shown to the user as a line
-            yield {self.notice: self._explained(error, tab.words)}
+            said = self._explained(error, tab.words)
+            yield {self.notice: said} if tab.talk is None else self._scene(tab, name, said)
             return
         if tab.show(talk, turn):
             yield self._scene(tab, name)
@@ -165,6 +166,7 @@ class Stage:
         if tab is None:
             yield self._gone(request)
             return
+        yield {self.notice: ""}
         try:
             talk = tab.talk
             if talk is None and name is not None:
@@ -194,10 +196,11 @@ class Stage:
                 yield update
 
     async def _watch(self, tab: Tab, host: Tab, talk: Talk) -> AsyncIterator[Update]:
-        """Show the reply that another tab is being given."""
+        """Show the reply that another tab is being given. The page stays busy at its end, until the tab has the
+        conversation as its own: what was said before that would be said in the other tab's."""
         if talk.reply is not None:
             with host.watched():
-                async for update in self._shown(tab, talk, talk.reply):
+                async for update in self._shown(tab, talk, talk.reply, guest=True):
                     yield update
 
     async def _join(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Update]:
@@ -209,7 +212,7 @@ class Stage:
         async for update in self._turn(tab, talk.name, conversation):
             yield update
 
-    async def _shown(self, tab: Tab, talk: Talk, reply: Reply) -> AsyncIterator[Update]:
+    async def _shown(self, tab: Tab, talk: Talk, reply: Reply, guest: bool = False) -> AsyncIterator[Update]:
         window = Window(talk, reply, tab.words)
         yield self._scene(tab, talk.name, busy=True)
         beats = 0
@@ -217,7 +220,8 @@ class Stage:
             finished = reply.finished
             if tab.talk is not talk:
                 return
-            update: Update = {self.view: encode(window.update(finished))}
+            newest = window.update(finished)
+            update: Update = {self.view: encode({**newest, "busy": newest["busy"] or guest})}
             if finished or beats % _BEATS_PER_STATUS == 0:
                 update[self.status] = status_view(talk, self._loader.loaded(talk.name), tab.words)
             if finished:
@@ -234,6 +238,7 @@ class Stage:
             yield self._gone(request)
             return
         talk = tab.talk
+        yield {self.notice: ""}
         work = asyncio.create_task(asyncio.to_thread(how, talk))
         try:
             async for update in self._awaited(tab, talk, work):

@@ -56,6 +56,7 @@ def test_it_follows_and_then_stands_where_the_other_stands(chat: ChatTab) -> Non
         assert not told[0]["guest"]
         last = [one for one in seen if one["kind"] == "more"][-1]
         assert last["end"]["notes"] == told[-1]["end"]["notes"]
+        assert all(one["busy"] for one in seen[:-1]), "nothing is said before the conversation is its own"
         assert (seen[-1]["kind"], seen[-1]["busy"], seen[-1]["guest"]) == ("all", False, False)
         assert second.talk is not first.talk
         assert said(second) == said(first)
