@@ -16,6 +16,8 @@ let hidden = false; // whether what was deleted is listed
 let asked = 0;
 let timer = 0;
 let expanded = ""; // id of the conversation whose actions are shown
+let drawn = ""; // what the list was made from
+let renaming = false;
 
 function action(text, name, act) {
   const button = make("button", "sd-action", text);
@@ -33,7 +35,9 @@ async function ask(change = {}) {
   } catch {
     found = { items: [], problem: say("sidebar.silent") };
   }
-  if (number === asked) show(found);
+  if (number !== asked) return;
+  if (renaming) later(300); // what is being typed stays
+  else show(found);
 }
 
 function later(wait) {
@@ -51,8 +55,16 @@ function age(seconds) {
 }
 
 function show({ items, problem }) {
-  list.replaceChildren();
   if (problem) tell(problem);
+  const rows = items.map((item) => [item.id, item.title, item.checkpoint, item.pinned, item.found, age(item.changed)]);
+  const wanted = JSON.stringify([shown, hidden, search.value, rows]);
+  if (wanted === drawn) {
+    // A button that is being clicked, or has the focus, stays the same one.
+    for (const box of list.querySelectorAll(".sd-kept")) unfold(box);
+    return;
+  }
+  drawn = wanted;
+  list.replaceChildren();
   if (!items.length) {
     const empty = search.value ? "sidebar.none_found" : hidden ? "sidebar.none_deleted" : "sidebar.none";
     list.append(make("p", "sd-none", say(empty)));
@@ -126,12 +138,12 @@ function rename(item, title) {
   box.value = item.title;
   box.maxLength = 80;
   box.setAttribute("aria-label", say("sidebar.new_title", item));
-  let left = false;
+  renaming = true;
   const leave = (save) => {
-    if (left) return;
-    left = true;
+    if (!renaming) return;
+    renaming = false;
+    box.replaceWith(title);
     if (save && box.value.trim() && box.value !== item.title) change("rename", item, box.value);
-    else box.replaceWith(title);
   };
   box.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
