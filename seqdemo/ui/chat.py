@@ -56,7 +56,7 @@ class ChatTab(Stage):
                 with gr.Row(elem_classes=["sd-lens"]):
                     colours()
                     self.map = travel(self._keyed)
-                self.view = conversation(self._resync, self._earlier)
+                self.view = conversation(self._resync, self._earlier, self._text, self._seen)
                 self.notice = gr.HTML("", apply_default_css=False, js_on_load=script("again.js"), elem_id="sd-notice")
                 with gr.Row(elem_classes=["sd-composer"]):
                     self.message = gr.Textbox(

@@ -1,8 +1,9 @@
 """The component that shows a conversation, with every token a thing of its own.
 
 It is a ``gr.HTML`` whose script builds the page from text nodes, so nothing a model or a user wrote is ever read as
-HTML. What goes to the browser is small however long the conversation is: a new reply's tokens in overlapping windows
-(a browser may skip updates), and the whole only when a conversation is opened or a window was missed.
+HTML. What goes to the browser is small however long the conversation is: of a reply that grows the tokens that the
+browser has not said to have shown (it may skip updates), and the whole only when a conversation is opened or something
+was missed. While a browser is behind, the next update waits for it.
 
 Not a subclass of ``gr.HTML``: gradio writes a ``.pyi`` file beside the source of every subclass.
 """
@@ -29,7 +30,10 @@ from .words import ENGLISH, Words
 
 __all__ = ["LONGEST", "Window", "conversation", "earlier", "encode", "paged", "whole"]
 
-_OVERLAP = 8
+_AHEAD = 8
+"""Updates that a browser may be behind."""
+_KEPT = 20_000
+"""Tokens of one reply that are sent: its last ones, as many as the script keeps in the page."""
 LONGEST = 20_000
 """Characters of a user's message that are shown: a browser takes half a minute to lay out a megabyte."""
 _PAGE = 40
@@ -58,7 +62,12 @@ _TEMPLATE = """
 """
 
 
-def conversation(resync: Callable[[str], str], earlier: Callable[[str, int, int], str]) -> gr.HTML:
+def conversation(
+    resync: Callable[[str], str],
+    earlier: Callable[[str, int, int], str],
+    text: Callable[[str, int, int], str],
+    shown: Callable[[str, int], None],
+) -> gr.HTML:
     """The component.
 
     It triggers ``ready`` (key, left, conversation, width), ``pick`` (message, token), ``unpick``, ``reseed`` (seed),
@@ -68,6 +77,8 @@ def conversation(resync: Callable[[str], str], earlier: Callable[[str, int, int]
     Args:
         resync: the conversation of a tab, by key; called by the script when it missed something.
         earlier: messages before those on show, by key, talk and the number of the first one there is.
+        text: all of a user's message, by key, talk and its number.
+        shown: told the key of a tab and the number of the newest update that is on its screen.
     """
 
     def fetch(key: str) -> str:
@@ -77,13 +88,21 @@ def conversation(resync: Callable[[str], str], earlier: Callable[[str, int, int]
         asked = json.loads(question)
         return earlier(str(asked["key"]), int(asked["talk"]), int(asked["first"]))
 
-    fetch.__name__, back.__name__ = "conversation", "earlier"
+    def full(question: str) -> str:
+        asked = json.loads(question)
+        return text(str(asked["key"]), int(asked["talk"]), int(asked["message"]))
+
+    def seen(news: str) -> None:
+        said = json.loads(news)
+        shown(str(said["key"]), int(said["serial"]))
+
+    fetch.__name__, back.__name__, full.__name__, seen.__name__ = "conversation", "earlier", "text", "shown"
     return gr.HTML(
         value="",
         html_template=_TEMPLATE,
         js_on_load=script("shades.js", "make.js", "conversation.js", "tools.js"),
         apply_default_css=False,
-        server_functions=[fetch, back],
+        server_functions=[fetch, back, full, seen],
         elem_id="sd-conversation",
         elem_classes=["sd-conversation"],
     )
@@ -110,9 +129,11 @@ def _payload(message: Message, live: bool, words: Words) -> dict[str, Any]:
     held = {"role": message.role, "version": message.version, "versions": message.count, "live": live}
     if message.role == "user":
         return {**held, "text": message.text[:LONGEST], "cut": max(len(message.text) - LONGEST, 0)}
-    texts = [token.text for token in message.tokens]
+    start = max(len(message.tokens) - _KEPT, 0)
+    tokens = message.tokens[start:]
+    texts = [token.text for token in tokens]
     end = _end(message, words) or (None if live else _ended(message, "conversation.inside", words))
-    return {**held, "tokens": texts, "bits": _bits(message.tokens), "end": end}
+    return {**held, "start": start, "tokens": texts, "bits": _bits(tokens), "end": end}
 
 
 def _bits(tokens: list[Token]) -> list[int]:
@@ -182,25 +203,42 @@ def whole(
 
 
 class Window:
-    """What to tell the browser about a reply that grows: its newest tokens, and those of the last few updates."""
+    """What to tell the browser about a reply that grows: the tokens it has not shown, as far as is known.
+
+    Where it says nothing, it is taken to have shown all but the last few updates.
+    """
 
     def __init__(self, talk: Talk, reply: Reply, words: Words = ENGLISH) -> None:
         self._talk = talk
         self._words = words
         self._message = reply.message
         self._index = len(talk.messages) - 1
-        self._sent: deque[int] = deque([0], maxlen=_OVERLAP)
+        self._start = len(reply.message.tokens)
+        self._sent: deque[tuple[int, int]] = deque()  # number and end of each update that may not be on show yet
 
-    def update(self, finished: bool) -> dict[str, Any]:
-        """The next update; ``finished`` is read before it, so that the last one is complete."""
-        start, tokens = self._sent[0], self._message.tokens
-        fresh = tokens[start:]
+    def behind(self, seen: int) -> bool:
+        """Whether a browser that shows the update with a number has enough to do with those after it."""
+        while self._sent and self._sent[0][0] <= seen:
+            self._start = self._sent.popleft()[1]
+        return len(self._sent) >= _AHEAD
+
+    def update(self, finished: bool, seen: int = 0) -> dict[str, Any]:
+        """The next update.
+
+        Args:
+            finished: read before it, so that the last one is complete.
+            seen: number of the newest update that the browser said it shows.
+        """
+        if self.behind(seen):
+            self._start = self._sent.popleft()[1]
+        start, serial = self._start, next(_serial)
+        fresh = self._message.tokens[start:]
         texts = [token.text for token in fresh]
-        self._sent.append(start + len(texts))
+        self._sent.append((serial, start + len(texts)))
         end = _end(self._message, self._words) or _ended(self._message, "conversation.error", self._words)
         return {
             "kind": "more",
-            "serial": next(_serial),
+            "serial": serial,
             "talk": self._talk.id,
             "message": self._index,
             "start": start,

@@ -111,15 +111,24 @@ class Growing(Protocol):
 
 
 async def pulses(
-    reply: Growing, per_second: float = UPDATES_PER_SECOND, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    reply: Growing,
+    per_second: float = UPDATES_PER_SECOND,
+    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    behind: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[None]:
-    """Tick whenever there is something new in a reply, at most so often; the last tick comes after its end."""
-    seen = -1
+    """Tick whenever there is something new in a reply, at most so often; the last tick comes after its end.
+
+    Args:
+        behind: whether whoever is told still has enough to do with earlier ticks: then the next one comes when that is
+            over, or a second later.
+    """
+    seen, waited = -1, 0
     while True:
         finished = reply.finished
-        if reply.events != seen or finished:
-            seen = reply.events
+        if finished or (reply.events != seen and (waited >= per_second or not behind())):
+            seen, waited = reply.events, 0
             yield
         if finished:
             return
         await sleep(1 / per_second)
+        waited += 1

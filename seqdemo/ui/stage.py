@@ -93,6 +93,11 @@ class Stage:
             return ""
         return encode(whole(tab.talk, key, None, None, tab.words, tab.first, tab.host is not None))
 
+    def _seen(self, key: str, serial: int) -> None:
+        """An update is on the screen of a tab."""
+        if (tab := self.tabs.keyed(key)) is not None:
+            tab.seen = max(tab.seen, serial)
+
     def _earlier(self, key: str, talk: int, before: int) -> str:
         """Messages that stand before those on show, which from now on are on show too."""
         tab = self.tabs.keyed(key)
@@ -101,6 +106,13 @@ class Stage:
         page = earlier(tab.talk, before, tab.words)
         tab.first = page["first"]
         return encode(page)
+
+    def _text(self, key: str, talk: int, message: int) -> str:
+        """All of a user's message, of which the page may show the beginning only; nothing where it is not on show."""
+        tab = self.tabs.keyed(key)
+        if tab is None or tab.talk is None or tab.talk.id != talk or not 0 <= message < len(tab.talk.messages):
+            return ""
+        return tab.talk.messages[message].text
 
     async def _open(self, request: gr.Request, name: str | None) -> AsyncIterator[Update]:
         """Show the conversation that is wanted, or a new one; a reply that runs is shown on."""
@@ -216,11 +228,11 @@ class Stage:
         window = Window(talk, reply, tab.words)
         yield self._scene(tab, talk.name, busy=True)
         beats = 0
-        async for _ in pulses(reply):
+        async for _ in pulses(reply, behind=lambda: window.behind(tab.seen)):
             finished = reply.finished
             if tab.talk is not talk:
                 return
-            newest = window.update(finished)
+            newest = window.update(finished, tab.seen)
             update: Update = {self.view: encode({**newest, "busy": newest["busy"] or guest})}
             if finished or beats % _BEATS_PER_STATUS == 0:
                 update[self.status] = status_view(talk, self._loader.loaded(talk.name), tab.words)

@@ -39,6 +39,7 @@ class Tab:
         host: the tab whose conversation it is, while the reply that one is being given is shown here too.
         first: the number of the first message on show, where that is further back than it would be.
         wanted: the id of one that is to be shown next.
+        seen: number of the newest update of a reply that is on its screen.
         beside: what streams on other parts of the page, by the part's name.
         words: the texts of its language, which may be another one after a reload.
         tuned: the checkpoint whose preferred options its controls were set to.
@@ -53,6 +54,7 @@ class Tab:
         self.host: Tab | None = None
         self.first: int | None = None
         self.wanted = ""
+        self.seen = 0
         self.beside: dict[str, Work] = {}
         self.words = ENGLISH
         self.tuned: str | None = None

@@ -79,8 +79,8 @@ def serve(port: int, checkpoint: str) -> None:
     made, plain = Path(os.environ["SEQDEMO_HOME"]) / "made.txt", conversation.Window.update
     file = made.open("a", buffering=1, encoding="utf-8")
 
-    def update(self: Any, finished: bool) -> dict[str, Any]:
-        found = plain(self, finished)
+    def update(self: Any, finished: bool, seen: int = 0) -> dict[str, Any]:
+        found = plain(self, finished, seen)
         file.write(f"{found['serial']} {time.time() * 1000}\n")
         return found
 

@@ -61,8 +61,44 @@ def test_updates_are_coalesced() -> None:
     assert slept == [1 / 25] * 5
 
 
+def test_whoever_is_behind_is_waited_for() -> None:
+    """While it is behind there is one tick a second, and none is held back once it is not, or at the end."""
+    reply, slept = Scripted(), [0]
+
+    async def rest(seconds: float) -> None:
+        slept[0] += 1
+        reply.grow(1)
+        reply.finished = slept[0] == 100
+
+    async def run() -> list[int]:
+        behind = lambda: not 50 < slept[0] <= 55  # noqa: E731 - as the page passes it
+        return [slept[0] async for _ in pulses(reply, 25, rest, behind)]
+
+    assert asyncio.run(run()) == [25, 50, 51, 52, 53, 54, 55, 80, 100]
+
+
+def test_an_update_carries_what_is_not_on_the_screen(source: Any) -> None:
+    """Tokens up to the update that the browser said it shows are not sent again; with many unshown it is behind."""
+    talk, reply = talk_with(source), Scripted()
+    reply.message = Message("model")
+    talk.messages = [Message("user", "hi"), reply.message]
+    reply.grow(5000)
+    window = Window(talk, reply)  # type: ignore[arg-type]
+    updates: list[dict[str, Any]] = []
+    for number in range(40):
+        reply.grow(10)
+        updates.append(window.update(False, updates[number - 3]["serial"] if number >= 3 else 0))
+    assert [one["start"] for one in updates] == [5000 + 10 * max(number - 2, 0) for number in range(40)]
+    assert [len(one["tokens"]) for one in updates[3:]] == [30] * 37
+    assert not window.behind(0)
+    for _ in range(6):
+        window.update(False)
+    assert window.behind(0)
+    assert not window.behind(updates[-1]["serial"] + 1)
+
+
 def test_windows_overlap_so_that_updates_may_be_skipped(source: Any) -> None:
-    """A reader who misses several updates in a row still has every token, and updates stay small."""
+    """A reader who says nothing and misses several updates still has every token, and updates stay small."""
     talk = talk_with(source)
     answer = Message("model")
     talk.messages = [Message("user", "hi"), answer]
@@ -95,6 +131,7 @@ def test_the_whole_conversation_can_be_sent_at_any_time(source: Any) -> None:
     assert [said["role"] for said in found["messages"]] == ["user", "model"]
     assert len(found["messages"][1]["tokens"]) == 50
     assert found["messages"][1]["bits"] == [100] * 50
+    assert found["messages"][1]["start"] == 0
     talk.stand_after(1, 2)
     cut = whole(talk, "key", intro)["messages"][1]
     assert (len(cut["tokens"]), cut["versions"]) == (3, 1)

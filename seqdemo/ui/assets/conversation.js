@@ -3,6 +3,7 @@
 const log = element.querySelector(".sd-log");
 const announcer = element.querySelector(".sd-announcer");
 const KEPT = 20000; // spans of one reply kept in the page
+const BLOCK = 200; // spans of a part of it that is closed at the end of a line: what follows does not lay it out again
 
 let talk = null; // id of the conversation on show
 let key = null;
@@ -16,6 +17,7 @@ let resyncing = false;
 let following = true; // keep the end in sight, unless the reader has scrolled away from it
 let scrolling = false;
 let held = null; // the newest update that came meanwhile
+let telling = false;
 
 function spans(message) {
   return message.body.querySelectorAll(".sd-token");
@@ -44,8 +46,9 @@ function builtModel(said) {
   body.setAttribute("aria-roledescription", say("conversation.reply_role"));
   const note = make("div", "sd-note");
   box.append(body, note);
-  const message = { box, body, note, said, tokens: [], base: 0, count: 0 };
-  append(message, 0, said.tokens, said.bits);
+  const message = { box, body, note, said, tokens: [], open: [], base: said.start, count: said.start };
+  append(message, said.start, said.tokens, said.bits);
+  showCut(message);
   if (said.end) finish(message, said.end);
   box.classList.toggle("sd-streaming", said.live);
   label(message);
@@ -63,16 +66,31 @@ function append(message, start, texts, bits) {
     const span = make("span", `sd-token ${shades(bits[at])}`, texts[at]);
     span.dataset.token = message.count++;
     message.tokens.push(span);
+    message.open.push(span);
     fragment.append(span);
+    if (message.open.length >= BLOCK && texts[at].endsWith("\n")) {
+      const block = make("div");
+      message.body.append(fragment, block);
+      block.append(...message.open.splice(0));
+    }
   }
   message.body.append(fragment);
   if (message.tokens.length > KEPT * 1.2) {
     const gone = message.tokens.splice(0, message.tokens.length - KEPT);
-    for (const span of gone) span.remove();
+    message.open = message.open.slice(-KEPT);
+    for (const span of gone) {
+      const place = span.parentNode;
+      span.remove();
+      if (place !== message.body && !place.firstChild) place.remove();
+    }
     message.base += gone.length;
-    message.box.dataset.cut = sayCount("conversation.cut", message.base);
+    showCut(message);
   }
   return true;
+}
+
+function showCut(message) {
+  if (message.base) message.box.dataset.cut = sayCount("conversation.cut", message.base);
 }
 
 function finish(message, end) {
@@ -180,6 +198,21 @@ async function resync() {
   }
 }
 
+// The server waits with the next update while this page is behind: so it is told what is on the screen.
+async function tell() {
+  telling = true;
+  await new Promise(requestAnimationFrame);
+  await new Promise((then) => setTimeout(then, 50));
+  const shown = serial;
+  try {
+    await server.shown(JSON.stringify({ key, serial: shown }));
+  } catch {
+    // It is gone: whatever comes next from the page says so.
+  }
+  telling = false;
+  if (serial > shown) tell();
+}
+
 function receive(text) {
   if (!text) return;
   const value = JSON.parse(text);
@@ -197,6 +230,7 @@ function apply(value) {
   else {
     const message = value.talk === talk ? messages[value.message] : null;
     if (!message || !append(message, value.start, value.tokens, value.bits)) return void resync();
+    if (!telling) tell();
     if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
       equip(message, message.said, true);
@@ -252,7 +286,7 @@ function step(by) {
 log.addEventListener("click", (event) => {
   const span = event.target.closest(".sd-token");
   if (!span || !getSelection().isCollapsed) return;
-  const message = messages.findIndex((one) => one.body === span.parentNode);
+  const message = messages.findIndex((one) => one.body === span.closest(".sd-body"));
   pick(message, Number(span.dataset.token), false);
 });
 

@@ -42,7 +42,7 @@ function equip(message, said, last) {
       add("again", "conversation.answer", "conversation.answer_name", () => trigger("reply", { verb: "again" }));
       add("undo", "conversation.undo", "conversation.undo_message", () => trigger("undo", {}));
     }
-    if (!said.cut) add("edit", "conversation.edit", "conversation.edit_message", () => edit(message, "user"));
+    add("edit", "conversation.edit", "conversation.edit_message", () => edit(message, "user"));
   }
   message.tools?.remove();
   message.tools = tools;
@@ -91,10 +91,12 @@ document.addEventListener("keydown", (event) => {
   turn(message, by);
 });
 
-function edit(message, role) {
+async function edit(message, role) {
   const shown = role === "user" ? message.box.querySelector(".sd-bubble") : message.body;
+  const whole = message.said.cut ? await longText(message) : shown.textContent;
+  if (whole === null || !shown.isConnected) return;
   const box = make("textarea", "sd-edit");
-  box.value = shown.textContent;
+  box.value = whole;
   box.setAttribute("aria-label", say(role === "user" ? "conversation.edited_message" : "conversation.edited_reply"));
   const fit = () => {
     box.style.height = "auto";
@@ -107,7 +109,7 @@ function edit(message, role) {
   };
   const save = () => {
     const text = box.value;
-    if (!text || text === shown.textContent) return leave();
+    if (!text || text === whole) return leave();
     form.replaceWith(shown);
     message.box.classList.remove("sd-editing");
     trigger("rewrite", { message: messages.indexOf(message), text });
@@ -136,6 +138,12 @@ function edit(message, role) {
   shown.replaceWith(form);
   fit();
   box.focus();
+}
+
+// A message of which the page shows the beginning only.
+async function longText(message) {
+  const asked = { key, talk, message: messages.indexOf(message) };
+  return (await server.text(JSON.stringify(asked))) || null;
 }
 
 // After everything was drawn anew: the message that was acted on stays where it was, and its button keeps the focus.
