@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -23,11 +24,20 @@ from seqdemo.plugin import SamplingOptions
 from seqdemo.pretrained import CheckpointRecord
 from seqdemo.store import Database, opened
 
+VIEWPORT = {"width": 1280, "height": 800}
+PATIENCE = 60_000
+"""Milliseconds that a busy machine may take for a step."""
+
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
 assert _spec
 assert _spec.loader
 scripted = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(scripted)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in the browser come last: one browser serves them all, and its loop runs in this thread until the end."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @dataclass
@@ -161,7 +171,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
@@ -175,23 +185,39 @@ def browser() -> Iterator[Any]:
 
 
 class Site:
-    """A served page, the browser's view of it, and every address it asked for."""
+    """A served page, the browser's view of it, and every address it asked for.
 
-    def __init__(self, browser: Any, url: str, source: Any) -> None:
+    Args:
+        warm: a context that keeps the page's scripts from one test to the next; the first visitor of a test has it.
+    """
+
+    def __init__(self, browser: Any, url: str, source: Any, warm: Any) -> None:
         self.browser, self.url, self.source = browser, url, source
         self.requests: list[str] = []
         self.errors: list[str] = []
         self._contexts: list[Any] = []
+        self._warm = self._first = warm
+        warm.on("request", self._seen)
+
+    def _seen(self, request: Any) -> None:
+        self.requests.append(request.url)
 
     def context(self, **options: Any) -> Any:
-        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(60_000)
-        context.on("request", lambda request: self.requests.append(request.url))
+        context = self.browser.new_context(**{"viewport": VIEWPORT, **options})
+        context.set_default_timeout(PATIENCE)
+        context.on("request", self._seen)
         self._contexts.append(context)
         return context
 
+    def _next(self, **options: Any) -> Any:
+        """Another visitor's context."""
+        if self._first is None or options:
+            return self.context(**options)
+        context, self._first = self._first, None
+        return context
+
     def open(self, context: Any = None, **options: Any) -> Any:
-        page = (context or self.context(**options)).new_page()
+        page = (context or self._next(**options)).new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(self.url)
         page.wait_for_selector(".sd-intro")
@@ -199,11 +225,45 @@ class Site:
         return page
 
     def close(self) -> None:
+        """Nothing that a test did is left to the next one."""
         for context in self._contexts:
             context.close()
+        for page in self._warm.pages:
+            page.close()
+        self._warm.remove_listener("request", self._seen)
+        self._warm.clear_cookies()
+        page = self._warm.new_page()
+        held = {"origin": self.url.rstrip("/"), "storageTypes": "local_storage"}
+        self._warm.new_cdp_session(page).send("Storage.clearDataForOrigin", held)
+        page.close()
+
+    def until(self, true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+        """Wait for something that the page does not show."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+            time.sleep(0.02)
+
+    def rests(self) -> None:
+        """Wait until no reply is being made, for anybody."""
+        self.until(lambda: all(one.name != "seqdemo-reply" for one in threading.enumerate()), "the end of the work")
+
+    def says(self, page: Any, css: str, *texts: str) -> None:
+        """Wait until texts are shown in an element."""
+        page.wait_for_function(
+            """([css, texts]) => {
+                const shown = document.querySelector(css)?.innerText ?? "";
+                return texts.every((text) => shown.includes(text));
+            }""",
+            arg=[css, list(texts)],
+        )
+
+    def holds(self, page: Any, text: str, css: str = "#sd-input textarea") -> None:
+        """Wait until a box has a text in it, and no other."""
+        page.wait_for_function("([css, text]) => document.querySelector(css).value === text", arg=[css, text])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FakeSource]]:
     from seqdemo.ui import serve
 
@@ -215,12 +275,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Fake
     demo.close(verbose=False)
 
 
+@pytest.fixture(scope="session")
+def warm(browser: Any) -> Any:
+    context = browser.new_context(viewport=VIEWPORT)
+    context.set_default_timeout(PATIENCE)
+    return context
+
+
 @pytest.fixture
-def site(browser: Any, served: tuple[str, FakeSource], own_home: Path) -> Iterator[Site]:
+def site(browser: Any, warm: Any, served: tuple[str, FakeSource], own_home: Path) -> Iterator[Site]:
     url, source = served
     vars(source).update(vars(FakeSource()))
     source.folder = own_home / "conversations"
-    found = Site(browser, url, source)
+    found = Site(browser, url, source, warm)
     yield found
     found.close()
 
