@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -11,13 +9,6 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::Warning:gradio.*")]
 
 LONG = "100000"
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
-    deadline = monotonic() + seconds
-    while not true():
-        assert monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
-        sleep(0.02)
 
 
 def arrive(page: Any, tokens: str) -> Any:
@@ -107,12 +98,12 @@ def test_an_error_is_one_columns_own(site: Any, monkeypatch: pytest.MonkeyPatch)
     assert "truncated" in page.locator(".sd-cell").nth(1).inner_text()
     assert "the sea was calm" in page.locator(".sd-cell").first.inner_text()
     ask(page, "")
-    page.wait_for_selector("#sd-compare > .sd-notice, #sd-compare .sd-notice:not([hidden])")
+    site.says(page, "#sd-compare .sd-notice:not([hidden])", "empty")
 
 
 def test_a_reload_finds_the_comparison_and_a_closed_page_ends_it(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replies go on over a reload; once the page is closed no row works on."""
-    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 2.0)
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 60.0)  # however long a reload takes here
     site.source.delay = 0.15
     page = arrive(site.open(), LONG)
     ask(page, "hi")
@@ -120,16 +111,14 @@ def test_a_reload_finds_the_comparison_and_a_closed_page_ends_it(site: Any, monk
     page.reload()
     page.wait_for_selector("#sd-status dd")
     page.get_by_role("tab", name="Compare").click()
-    page.wait_for_function("document.querySelector('.sd-cell .sd-body')?.textContent.length > 60")
+    page.wait_for_selector(".sd-cell .sd-body", state="attached")
+    before = len(page.locator(".sd-cell .sd-body").first.text_content())
+    page.wait_for_function("n => document.querySelector('.sd-cell .sd-body').textContent.length > n + 20", arg=before)
+    assert before > 20
     assert page.locator(".sd-cell.sd-streaming").count() == 2
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.5)
     page.close()
-
-    def still() -> bool:
-        made = site.source.generated
-        sleep(0.4)
-        return bool(made == site.source.generated)
-
-    until(still, "the end of the work")
+    site.rests()
     assert site.source.generated < int(LONG) / 10
 
 

@@ -146,22 +146,26 @@ def test_conversations_follow_the_login(browser: Any, guarded: str) -> None:
         return page
 
     first = enter("ada", "correct horse")
+    box = first.locator("#sd-option-max-tokens input[type=number]")
+    box.fill("4")
+    box.press("Tab")
     first.fill("#sd-input textarea", "only for me")
     first.press("#sd-input textarea", "Enter")
+    first.wait_for_selector(".sd-seed")
     first.wait_for_selector(".sd-title:text-is('only for me')")
-    first.click("#sd-stop")
     first.get_by_role("tab", name="Models").click()
     first.wait_for_selector(".sd-checkpoint")
     assert first.get_by_role("button", name="Load 诗词").count() == 1
-    assert first.locator("#sd-place").is_visible()
+    first.wait_for_selector("#sd-place")
     second = enter("ada", "correct horse")
     second.get_by_role("button", name="only for me", exact=True).click()
     second.wait_for_selector(".sd-bubble:text-is('only for me')")
     other = enter("bob", "battery staple")
     other.get_by_role("tab", name="Models").click()
-    other.wait_for_selector(".sd-checkpoint")
+    other.wait_for_selector(".sd-none", state="attached")
     assert other.locator(".sd-title").count() == 0
+    other.wait_for_selector(".sd-checkpoint")
     assert other.locator(".sd-card-actions button").count() == 0
-    assert not other.locator("#sd-place").is_visible()
+    other.wait_for_selector("#sd-place", state="hidden")
     for page in (first, second, other):
         page.context.close()

@@ -49,6 +49,7 @@ def test_a_reply_goes_on_from_another_token(site: Any) -> None:
     )
     page.reload()
     reads(page, "hi", " the sea was calm")
+    page.wait_for_selector(".sd-shades:not([hidden])")
     assert shade(page, 1) != plain
     limit(page, 4)
     page.get_by_role("radio", name="Surprise").press("ArrowLeft")
@@ -64,7 +65,9 @@ def test_a_reply_goes_on_from_another_token(site: Any) -> None:
     assert page.locator(".sd-count").inner_text() == "2/2"
     page.get_by_role("button", name="Earlier version").click()
     reads(page, "hi", " the sea was calm")
+    page.wait_for_selector("#sd-inspector .sd-idle")
     page.locator(".sd-token").nth(1).click()
+    site.says(page, "#sd-inspector h2", "sea")
     page.get_by_role("button", name="Stand here").click()
     reads(page, "hi", " the sea")
     assert "the rest of it is in the map" in page.locator(".sd-note").inner_text()
@@ -72,6 +75,7 @@ def test_a_reply_goes_on_from_another_token(site: Any) -> None:
     page.get_by_role("textbox", name="Edited reply").fill("ah")
     page.get_by_role("button", name="Save").click()
     reads(page, "hi", "ah")
+    page.wait_for_selector("#sd-inspector .sd-idle")
     page.locator(".sd-token").first.click()
     page.get_by_role("button", name="Go on from here with <b>").click()
     reads(page, "hi", "<b> sea was calm,\n")
@@ -109,14 +113,14 @@ def test_the_map_leads_anywhere(site: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert facts[facts.index("perplexity") + 1] == "2.00"
     assert facts[facts.index("log-probability") + 1] == "−1.39"
     page.keyboard.press("Escape")
-    monkeypatch.setattr("seqdemo.decoding.cache.SnapshotCache.__contains__", lambda cache, point: False)
-    site.source.delay = 0.4
-    page.locator(".sd-node[aria-current]").focus()
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#sd-notice').textContent.includes('reading it again')")
-    reads(page, "hi", script, "<i>else</i>")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("seqdemo.decoding.cache.SnapshotCache.__contains__", lambda cache, point: False)
+        site.source.delay = 0.4
+        page.locator(".sd-node[aria-current]").focus()
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.querySelector('#sd-notice').textContent.includes('reading it again')")
+        reads(page, "hi", script, "<i>else</i>")
     page.wait_for_function("document.activeElement.ariaCurrent === 'true'")
     page.keyboard.press("Escape")
     assert not page.locator(".sd-map").is_visible()

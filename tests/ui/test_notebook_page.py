@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -14,13 +12,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::Warning:g
 
 PAPER = ".sd-paper"
 LONG = "100000"
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
-    deadline = monotonic() + seconds
-    while not true():
-        assert monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
-        sleep(0.02)
 
 
 def arrive(page: Any) -> Any:
@@ -87,7 +78,7 @@ def test_it_streams_and_stops(site: Any) -> None:
     made = text(page)
     assert made == "Once" + (" the sea was calm,\n" * 1000)[: len(made) - 4]
     assert site.source.generated < int(LONG) / 10
-    until(lambda: made in _kept(site), "the last word in the database")
+    site.until(lambda: made in _kept(site), "the last word in the database")
 
 
 def _kept(site: Any) -> list[str]:
@@ -99,7 +90,7 @@ def _kept(site: Any) -> list[str]:
 
 def test_a_closed_page_frees_its_row_and_a_reload_finds_its_text(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload in mid-passage sees it grow on; once the page is closed the work ends."""
-    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 2.0)
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 60.0)  # however long a reload takes here
     site.source.delay = 0.05
     page = arrive(site.open())
     limit(page, LONG)
@@ -112,14 +103,9 @@ def test_a_closed_page_frees_its_row_and_a_reload_finds_its_text(site: Any, monk
     page.wait_for_function("document.querySelector('.sd-paper')?.value.length > 40")
     before = len(text(page))
     page.wait_for_function("n => document.querySelector('.sd-paper').value.length > n", arg=before + 40)
+    monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.5)
     page.close()
-
-    def still() -> bool:
-        made = site.source.generated
-        sleep(0.4)
-        return bool(made == site.source.generated)
-
-    until(still, "the end of the work")
+    site.rests()
     assert site.source.generated < int(LONG) / 10
 
 
@@ -128,13 +114,13 @@ def test_visitors_and_tabs(site: Any) -> None:
     context = site.context()
     first = arrive(site.open(context))
     first.fill(PAPER, "mine")
-    until(lambda: "mine" in _kept(site), "the text in the database")
+    site.until(lambda: "mine" in _kept(site), "the text in the database")
     other = arrive(site.open())
     assert text(other) == ""
     second = arrive(site.open(context))
     assert text(second) == "mine"
     second.fill(PAPER, "mine, changed")
-    until(lambda: "mine, changed" in _kept(site), "the change in the database")
+    site.until(lambda: "mine, changed" in _kept(site), "the change in the database")
     first.fill(PAPER, "late")
     first.wait_for_selector("#sd-pad .sd-notice.sd-error")
     assert "changed in another tab" in first.locator("#sd-pad .sd-notice").inner_text()

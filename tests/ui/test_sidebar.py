@@ -70,6 +70,8 @@ def test_rename_and_pin(site: Any) -> None:
     page = site.open()
     told(page, "one", "two")
     act(page, "one", "Rename")
+    with page.expect_response(lambda response: "component_server" in response.url):
+        page.evaluate("document.dispatchEvent(new CustomEvent('seqdemo:changed'))")
     page.get_by_role("textbox", name="New title of one").fill("first of all")
     page.keyboard.press("Enter")
     listed(page, "two", "first of all")
