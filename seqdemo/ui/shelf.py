@@ -145,6 +145,8 @@ class Shelf:
                     pipe = self._load(name)
                     if pipe.fingerprint == wanted:
                         return Library(self._database(), owner).bring(pipe, path).id
+            except PageError:
+                raise
             except SessionError as error:
-                raise SessionError(str(error).replace(str(path), "This file")) from error
+                raise PageError("sidebar.no_conversation", reason=str(error).replace(str(path), "This file")) from error
         raise PageError("sidebar.no_weights", weights=wanted)

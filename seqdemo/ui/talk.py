@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from errno import ENOSPC
 from itertools import count
+from sqlite3 import SQLITE_BUSY, SQLITE_FULL, SQLITE_LOCKED
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ _ABOUT: Mapping[type[Exception], str] = {
     TokenizerError: "errors.tokenizer",
     SeqdemoError: "errors.other",
 }
+_STORE = {SQLITE_FULL: "errors.disk", SQLITE_BUSY: "errors.locked", SQLITE_LOCKED: "errors.locked"}
 
 
 class Talk:
@@ -355,6 +357,8 @@ def explain(error: Exception, words: Words = ENGLISH) -> str:
         return words(error.key, **given)
     if isinstance(error, OSError) and error.errno == ENOSPC:
         return words("errors.disk")
+    if (key := _STORE.get(getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF)) is not None:
+        return words(key)
     for kind in type(error).__mro__:
         if kind in _ABOUT:
             return words(_ABOUT[kind], reason=error)

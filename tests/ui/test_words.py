@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import errno
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,39 @@ def test_a_problem_of_the_page_is_said_in_either_language() -> None:
     assert explain(StoreError("The disk is full.")) == "The disk is full."
     assert explain(StoreError("The disk is full."), CHINESE).endswith("The disk is full.")
     assert "KeyError" in explain(KeyError("x"), CHINESE)
+    assert explain(PageError("chat.read_only", reason=PageError("models.gone", name="me")), CHINESE).startswith(
+        "这个对话在这里只能阅读。me 已不在磁盘上。"
+    )
+
+
+def test_the_commonest_problems_are_wholly_chinese(tmp_path: Path) -> None:
+    """A full queue, a store that another program writes to and one without room; what is wrong with a file that is to
+    be imported is said in Chinese first."""
+    from seqdemo.errors import BusyError, SessionError, StoreError
+    from seqdemo.store import opened
+    from seqdemo.ui.shelf import Shelf
+    from seqdemo.ui.talk import explain
+
+    found: list[Exception] = [BusyError("The engine is busy.")]
+    database = opened(tmp_path)
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        with database.read() as run:
+            run.execute("PRAGMA busy_timeout = 1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another program") as caught, database.write():
+            pass
+        found.append(caught.value)
+    with database.read() as run:
+        run.execute(f"PRAGMA max_page_count = {run.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(StoreError, match="disk is full") as caught, database.write() as run:
+        run.execute("CREATE TABLE more AS SELECT zeroblob(1000000)")
+    found.append(caught.value)
+    for error in found:
+        assert not re.search("[A-Za-z]", explain(error, CHINESE)), error
+        assert re.search("[A-Za-z]", explain(error))
+    with pytest.raises(SessionError, match="This file") as damaged:
+        Shelf(lambda: database, lambda name: None).bring("me", b"no conversation", [])
+    assert explain(damaged.value, CHINESE).startswith("这个文件不能作为对话导入，请换一份副本。This file")
 
 
 def test_a_full_disk_is_said_whoever_found_it() -> None:

@@ -1,7 +1,11 @@
-"""Problems of the SDK, whose own line is English: in Chinese a few words say first what it is about."""
+"""Problems of the SDK, whose own line is English: in Chinese the commonest are said as a whole, and of the others a few
+words say first what they are about."""
 
 WORDS = {
-    "errors.busy": ("{reason}", "现在忙不过来，请稍后再试。{reason}"),
+    "errors.busy": (
+        "The engine is busy: too many requests are running or waiting. Try again when one has finished.",
+        "现在忙不过来：运行和等待的任务太多。请等其中一个结束后再试。",
+    ),
     "errors.checkpoint": ("{reason}", "检查点不能用。{reason}"),
     "errors.config": ("{reason}", "有一个选项不合规则。{reason}"),
     "errors.data": ("{reason}", "这份数据不能照原样使用。{reason}"),
@@ -13,6 +17,10 @@ WORDS = {
     "errors.store": ("{reason}", "对话的存储出了问题；已经保存的都还在。{reason}"),
     "errors.tokenizer": ("{reason}", "模型读不了这段文字。{reason}"),
     "errors.other": ("{reason}", "没有成功。{reason}"),
+    "errors.locked": (
+        "The conversations cannot be written: another program is writing to them. Try again in a moment.",
+        "另一个程序正在写入对话的存储。请稍后再试；已经保存的都还在。",
+    ),
     "errors.disk": (
         "The disk is full. Free some space and try again; what was kept before is safe.",
         "磁盘已满。请腾出一些空间再试；之前保存的都还在。",

@@ -6,6 +6,10 @@ WORDS = {
     "sidebar.search": ("Search", "搜索"),
     "sidebar.search_name": ("Search conversations", "搜索对话"),
     "sidebar.deleted": ("Deleted", "已删除"),
+    "sidebar.no_conversation": (
+        "{reason}",
+        "这个文件不能作为对话导入，请换一份副本。{reason}",
+    ),
     "sidebar.import": ("Import", "导入"),
     "sidebar.import_name": ("Import a conversation", "导入一个对话"),
     "sidebar.silent": ("The server does not answer. Reload the page.", "服务器没有应答。请刷新页面。"),
