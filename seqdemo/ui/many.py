@@ -166,10 +166,12 @@ class Many:
 
     async def _resume(self, request: gr.Request) -> AsyncIterator[Update]:
         """A page was loaded: its visitor's work is still there."""
-        batch = self._desk.at(self._visitors.of(request))
+        batch, words = self._desk.at(self._visitors.of(request)), words_of(request)
         if batch is None:
+            # A label that gradio translates is lost in a tab that is not on show when the page is loaded.
+            yield {self.start: gr.Button(words("batch.start"))}
             return
-        async for update in self._follow(batch, words_of(request)):
+        async for update in self._follow(batch, words):
             yield update
 
     async def _follow(self, batch: Batch, words: Words) -> AsyncIterator[Update]:

@@ -73,7 +73,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#0f766e",
         button_primary_background_fill_hover="#115e59",
         button_primary_background_fill_dark="#0f766e",
-        button_primary_background_fill_hover_dark="#0d8a80",
+        button_primary_background_fill_hover_dark="#0b7e75",
         button_primary_text_color="#ffffff",
         button_primary_border_color="transparent",
         button_primary_border_color_dark="transparent",

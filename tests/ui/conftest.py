@@ -28,11 +28,18 @@ VIEWPORT = {"width": 1280, "height": 800}
 PATIENCE = 60_000
 """Milliseconds that a busy machine may take for a step."""
 
-_spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
-assert _spec
-assert _spec.loader
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+
+def _beside(name: str) -> Any:
+    """A module that stands beside this one."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec
+    assert spec.loader
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+scripted = _beside("scripted")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -295,3 +302,9 @@ def site(browser: Any, warm: Any, served: tuple[str, FakeSource], own_home: Path
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     return _free_port
+
+
+@pytest.fixture(scope="session")
+def reading() -> Any:
+    """What a reader of any kind meets on a page."""
+    return _beside("reading")

@@ -51,20 +51,33 @@ def served_heads(home: Path, free_port: Callable[[], int]) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(browser: Any, served_heads: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def visit(browser: Any, served_heads: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Opens a page at its Classify tab."""
     monkeypatch.setenv("SEQDEMO_HOME", str(home))  # each test has a home of its own; the server has this one
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(60_000)
-    page = context.new_page()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(served_heads)
-    page.get_by_role("tab", name="Classify").click()
-    page.wait_for_selector("#sd-classify-tries .sd-example")
-    yield page
+    contexts: list[Any] = []
+
+    def opened(**options: Any) -> Any:
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True, **options)
+        contexts.append(context)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(served_heads)
+        page.click("#sd-tab-classify-button")
+        page.wait_for_selector("#sd-classify-tries .sd-example")
+        return page
+
+    yield opened
     assert errors == []
-    assert page.evaluate("window.hacked") is None
-    context.close()
+    for context in contexts:
+        assert context.pages[0].evaluate("window.hacked") is None
+        context.close()
+
+
+@pytest.fixture
+def page(visit: Callable[..., Any]) -> Any:
+    return visit()
 
 
 def test_a_plugins_classifier_has_the_classify_tab(page: Any) -> None:
@@ -182,3 +195,43 @@ def test_many_rows_of_a_file(page: Any, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Classify").click()
     page.get_by_role("tab", name="Many").locator("visible=true").click()
     page.wait_for_selector("#sd-classify-table tbody tr")
+
+
+MINE = {"English", "seqdemo", "my-mood", "my-phrase", "my-count", "good and cold", "bad", "one two three", "Count"}
+"""Names of the plugin's, which are the same in every language."""
+OPTIONS = {"Explain", "Shift", "N best", "none", "all", "text", "CSV", "JSONL"}
+"""Its options, and what they take."""
+GRADIOS = {"Click to upload or drop files"}
+"""What gradio calls its own, in every language."""
+
+
+@pytest.mark.parametrize(("locale", "scheme"), [("en-US", "light"), ("zh-CN", "dark")])
+def test_results_are_for_every_reader(
+    visit: Callable[..., Any], reading: Any, tmp_path: Path, locale: str, scheme: str
+) -> None:
+    """With one result on show, and with those of many inputs, every control of the tabs has a name in the page's
+    language, and every text can be read."""
+    page = visit(locale=locale, color_scheme=scheme)
+    table = tmp_path / "many.csv"
+    table.write_text("text,source\n☠,a b\n" + "good and cold,one two\n" * 24, "utf-8")
+
+    def check(what: str) -> None:
+        assert reading.nameless(page) == [], what
+        if locale == "zh-CN":
+            assert reading.foreign(page, MINE | OPTIONS | GRADIOS) == [], what
+        assert reading.unreadable(page) == [], what
+
+    for tab, point in (("classify", ".sd-piece"), ("translate", ".sd-heat td[data-at]"), ("count", "dl")):
+        page.click(f"#sd-tab-{tab}-button")
+        page.fill(f"#sd-{tab}-text textarea", "good and cold")
+        page.click(f"#sd-{tab}-go")
+        page.hover(f"#sd-{tab}-view {point} >> nth=0")
+        check(f"{tab}: one")
+        page.click(f"#sd-{tab}-many-button")
+        check(f"{tab}: many, before")
+        page.set_input_files(f"#sd-{tab}-file input[type=file]", table)
+        page.wait_for_selector(f"#sd-{tab}-column:visible")
+        page.click(f"#sd-{tab}-start")
+        page.wait_for_selector(f"#sd-{tab}-csv:visible")
+        page.wait_for_selector(f"#sd-{tab}-table nav")
+        check(f"{tab}: many, after")
