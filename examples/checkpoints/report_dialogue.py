@@ -199,7 +199,7 @@ def markdown(result: dict[str, Any], exchanges: Sequence[Exchange]) -> str:
         "",
         f"{result['replies']} replies to messages of the test part, beside people's replies to the same messages; "
         + ", ".join(f"{name} {value}" for name, value in result["options"].items())
-        + ", chosen on dev.",
+        + (", chosen on dev." if result["chosen"] else "."),
         "",
         "| | this model | people |",
         "| --- | ---: | ---: |",
@@ -232,13 +232,18 @@ def markdown(result: dict[str, Any], exchanges: Sequence[Exchange]) -> str:
 def report(given: argparse.Namespace) -> tuple[dict[str, Any], list[Exchange], list[Any]]:
     """Everything that is measured."""
     pipe = seqdemo.load(given.checkpoint, device="cpu")
-    options, tried = choose(pipe, conversations(given.dev), given.replies, given.seed)
+    options, tried = (
+        (dict(zip(("temperature", "top_p", "repetition_penalty"), given.sampling, strict=True)), [])
+        if given.sampling
+        else choose(pipe, conversations(given.dev), given.replies, given.seed)
+    )
     talks = conversations(given.test)
     exchanges = draw(pipe, talks, 0, given.count, given.seed, options)
     replies = draw(pipe, talks, given.count, given.replies, given.seed, options)
     result = {
         "parameters": pipe.parameters,
         "options": options,
+        "chosen": not given.sampling,
         "heldout": evaluate(pipe, rows(given.test), given.streams),
         "baselines": [json.loads(path.read_text(encoding="utf-8")) for path in given.baseline],
         "carried": carried(given.checkpoint, [talk for talk in talks if len(talk) > 3][: given.replies]),
@@ -261,6 +266,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first reply")
     parser.add_argument("--streams", type=int, default=16, help="held-out text is read in this many streams")
     parser.add_argument("--baseline", type=Path, action="append", default=[], help="JSON of tests/benchmarks/ngram.py")
+    parser.add_argument("--sampling", type=float, nargs=3, metavar=("T", "P", "R"), help="instead of choosing it")
     given = parser.parse_args()
     try:
         result, exchanges, tried = report(given)
