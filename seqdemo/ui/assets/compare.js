@@ -181,7 +181,8 @@ function receive(value) {
     if (!exchange) return void resync();
     if (value.kind === "scores") {
       showScores(exchange, value.scores);
-      tell(value.notice);
+      // The hint that this is under way goes; what was said meanwhile, of a message just sent, stays.
+      if (value.notice || line.classList.contains("sd-hint")) tell(value.notice);
       announcer.textContent = say("compare.finished");
     } else if (!value.cells.every((cell, at) => !cell || append(exchange.cells[at], cell))) return void resync();
   }
