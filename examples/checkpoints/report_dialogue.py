@@ -8,7 +8,8 @@ writes.
 Sampling: every setting of ``GRID`` replies to the same ``--replies`` dev messages. Of those whose replies are as varied
 as people's, to a tenth (distinct-2), and repeat themselves no more than a hundredth more often, the least random one is
 chosen: the lowest temperature, then the lowest top-p, then the lowest repetition penalty. Where there is none, the one
-with the highest distinct-2 is. TEST has no part in it.
+with the highest distinct-2 is. TEST has no part in it. ``--sampling`` sets it by hand instead: a small
+model is as varied as people only where much of what it says makes no sense.
 
 Exchange number n stands in test conversation n after n modulo 3 exchanges as they were (fewer, where there are not so
 many): the next message is sent, and the reply is drawn with seed ``--seed`` + n. The next ``--replies`` are drawn alike
@@ -44,6 +45,7 @@ from seqdemo.files import write_atomic
 
 WORD = re.compile(r"[\u3400-\u9fff]|(?:(?![\u3400-\u9fff])[^\W\d_])+(?:['’](?:(?![\u3400-\u9fff])[^\W\d_])+)*")
 LIMIT = 80  # tokens of a reply
+SAMPLING = ("temperature", "top_p", "repetition_penalty")
 GRID = tuple(product((0.5, 0.6, 0.7, 0.8, 0.9), (0.9, 1.0), (1.0, 1.1)))
 VARIED, REPEATED = 0.9, 0.01
 
@@ -120,8 +122,8 @@ def choose(pipe: Any, talks: Sequence[Sequence[str]], count: int, seed: int) -> 
     """The sampling options, and what was measured of each setting."""
     reference = variety([human for _, _, human in islice(places(talks), count)])
     tried = []
-    for temperature, top_p, penalty in GRID:
-        options = {"temperature": temperature, "top_p": top_p, "repetition_penalty": penalty}
+    for setting in GRID:
+        options = dict(zip(SAMPLING, setting, strict=True))
         tried.append(options | measured(draw(pipe, talks, 0, count, seed, options)))
         print(" ".join(f"{name} {value:.3f}" for name, value in tried[-1].items()), flush=True)
     fit = [
@@ -130,7 +132,7 @@ def choose(pipe: Any, talks: Sequence[Sequence[str]], count: int, seed: int) -> 
         if one["distinct_2"] >= VARIED * reference["distinct_2"] and one["repeated"] <= reference["repeated"] + REPEATED
     ]
     best = fit[0] if fit else max(tried, key=lambda one: one["distinct_2"])
-    return {name: best[name] for name in ("temperature", "top_p", "repetition_penalty")}, tried
+    return {name: best[name] for name in SAMPLING}, tried
 
 
 # Probabilities
@@ -232,11 +234,10 @@ def markdown(result: dict[str, Any], exchanges: Sequence[Exchange]) -> str:
 def report(given: argparse.Namespace) -> tuple[dict[str, Any], list[Exchange], list[Any]]:
     """Everything that is measured."""
     pipe = seqdemo.load(given.checkpoint, device="cpu")
-    options, tried = (
-        (dict(zip(("temperature", "top_p", "repetition_penalty"), given.sampling, strict=True)), [])
-        if given.sampling
-        else choose(pipe, conversations(given.dev), given.replies, given.seed)
-    )
+    if given.sampling:
+        options, tried = dict(zip(SAMPLING, given.sampling, strict=True)), []
+    else:
+        options, tried = choose(pipe, conversations(given.dev), given.replies, given.seed)
     talks = conversations(given.test)
     exchanges = draw(pipe, talks, 0, given.count, given.seed, options)
     replies = draw(pipe, talks, given.count, given.replies, given.seed, options)
