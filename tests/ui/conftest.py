@@ -172,6 +172,20 @@ def source() -> FakeSource:
     return FakeSource()
 
 
+@pytest.fixture
+def chat(source: Any) -> Any:
+    """The chat without a server or a browser; its models take a while for a token."""
+    import gradio as gr
+
+    from seqdemo.ui.chat import ChatTab
+    from seqdemo.ui.loader import Loader
+    from seqdemo.ui.visitors import Visitors
+
+    source.delay = 0.05
+    with gr.Blocks() as demo:
+        return ChatTab(demo, source, Visitors(b"k" * 32), Loader(source))
+
+
 def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))

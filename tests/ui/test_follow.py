@@ -7,20 +7,10 @@ import json
 from typing import Any
 
 import gradio as gr
-import pytest
 
 from seqdemo.ui.chat import ChatTab
-from seqdemo.ui.loader import Loader
-from seqdemo.ui.visitors import Visitors
 
 OPTIONS = {"max_tokens": 12, "temperature": 0.0}
-
-
-@pytest.fixture
-def chat(source: Any) -> ChatTab:
-    source.delay = 0.05
-    with gr.Blocks() as demo:
-        return ChatTab(demo, source, Visitors(b"k" * 32), Loader(source))
 
 
 def ask(page: str) -> gr.Request:

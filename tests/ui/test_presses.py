@@ -7,22 +7,12 @@ import json
 from typing import Any
 
 import gradio as gr
-import pytest
 
 from seqdemo.errors import StoreError
 from seqdemo.ui.chat import ChatTab
-from seqdemo.ui.loader import Loader
 from seqdemo.ui.talk import Talk
-from seqdemo.ui.visitors import Visitors
 
 OPTIONS = {"max_tokens": 12, "temperature": 0.0}
-
-
-@pytest.fixture
-def chat(source: Any) -> ChatTab:
-    source.delay = 0.05
-    with gr.Blocks() as demo:
-        return ChatTab(demo, source, Visitors(b"k" * 32), Loader(source))
 
 
 async def all_of(updates: Any) -> list[dict[Any, Any]]:

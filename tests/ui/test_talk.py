@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 from seqdemo.errors import CheckpointError, SessionError, StoreError, TokenizerError
 from seqdemo.plugin import Done, Prefill, Token, Usage
 from seqdemo.store import Database
-from seqdemo.ui.conversation import Window, whole
+from seqdemo.ui.conversation import whole
 from seqdemo.ui.intro import Intro
 from seqdemo.ui.messages import Message
-from seqdemo.ui.reply import Reply, pulses
+from seqdemo.ui.reply import Reply
 from seqdemo.ui.shelf import Shelf
 from seqdemo.ui.tabs import Tab, Tabs
 from seqdemo.ui.talk import Talk
@@ -28,96 +27,6 @@ OPTIONS = {"max_tokens": 50, "alternatives": 5, "temperature": 0.0}
 def talk_with(source: Any, delay: float = 0.0, name: str = "stories") -> Talk:
     source.delay = delay
     return Shelf(source.database, source.load).fresh("ada", name)
-
-
-class Scripted:
-    """A reply whose growth the test decides."""
-
-    def __init__(self) -> None:
-        self.message = Message("model")
-        self.events = 0
-        self.finished = False
-
-    def grow(self, count: int) -> None:
-        for _ in range(count):
-            number = len(self.message.tokens)
-            self.message.tokens.append(Token(number, f"{number} ", 0.0, 0.0))
-            self.events += 1
-
-
-def test_updates_are_coalesced() -> None:
-    """However fast tokens come, there is one tick for each interval, none where nothing is new, and one at the end."""
-    reply, slept, script = Scripted(), [], [1000, 0, 0, 500, 1]
-
-    async def rest(seconds: float) -> None:
-        slept.append(seconds)
-        reply.grow(script.pop(0))
-        reply.finished = not script
-
-    async def run() -> list[int]:
-        return [len(reply.message.tokens) async for _ in pulses(reply, 25, rest)]  # type: ignore[arg-type]
-
-    assert asyncio.run(run()) == [0, 1000, 1500, 1501]
-    assert slept == [1 / 25] * 5
-
-
-def test_whoever_is_behind_is_waited_for() -> None:
-    """While it is behind there is one tick a second, and none is held back once it is not, or at the end."""
-    reply, slept = Scripted(), [0]
-
-    async def rest(seconds: float) -> None:
-        slept[0] += 1
-        reply.grow(1)
-        reply.finished = slept[0] == 100
-
-    async def run() -> list[int]:
-        behind = lambda: not 50 < slept[0] <= 55  # noqa: E731 - as the page passes it
-        return [slept[0] async for _ in pulses(reply, 25, rest, behind)]
-
-    assert asyncio.run(run()) == [25, 50, 51, 52, 53, 54, 55, 80, 100]
-
-
-def test_an_update_carries_what_is_not_on_the_screen(source: Any) -> None:
-    """Tokens up to the update that the browser said it shows are not sent again; with many unshown it is behind."""
-    talk, reply = talk_with(source), Scripted()
-    reply.message = Message("model")
-    talk.messages = [Message("user", "hi"), reply.message]
-    reply.grow(5000)
-    window = Window(talk, reply)  # type: ignore[arg-type]
-    updates: list[dict[str, Any]] = []
-    for number in range(40):
-        reply.grow(10)
-        updates.append(window.update(False, updates[number - 3]["serial"] if number >= 3 else 0))
-    assert [one["start"] for one in updates] == [5000 + 10 * max(number - 2, 0) for number in range(40)]
-    assert [len(one["tokens"]) for one in updates[3:]] == [30] * 37
-    assert not window.behind(0)
-    for _ in range(6):
-        window.update(False)
-    assert window.behind(0)
-    assert not window.behind(updates[-1]["serial"] + 1)
-
-
-def test_windows_overlap_so_that_updates_may_be_skipped(source: Any) -> None:
-    """A reader who says nothing and misses several updates still has every token, and updates stay small."""
-    talk = talk_with(source)
-    answer = Message("model")
-    talk.messages = [Message("user", "hi"), answer]
-    reply, seen = Scripted(), list[str]()
-    reply.message = answer
-    window = Window(talk, reply)  # type: ignore[arg-type]
-    for number in range(200):
-        reply.grow(10)
-        update = window.update(finished=False)
-        if number % 6 == 0:
-            assert update["start"] <= len(seen)
-            seen += update["tokens"][len(seen) - update["start"] :]
-        assert len(update["tokens"]) <= 10 * 9
-    assert seen == [token.text for token in answer.tokens[: len(seen)]]
-    answer.done = Done("length", Usage(1, 2000, 2.0, 0.1, 8), text="tail", seed=2**63 - 1)
-    last = window.update(finished=True)
-    assert last["end"]["tail"] == "tail"
-    assert last["end"]["seed"] == str(2**63 - 1)
-    assert last["busy"] is False
 
 
 def test_the_whole_conversation_can_be_sent_at_any_time(source: Any) -> None:
