@@ -269,6 +269,21 @@ class Site:
         """Wait until no reply is being made, for anybody."""
         self.until(lambda: all(one.name != "seqdemo-reply" for one in threading.enumerate()), "the end of the work")
 
+    @staticmethod
+    def say(page: Any, text: str, tokens: int) -> None:
+        """Send a message that may be answered by so many tokens."""
+        box = page.locator("#sd-option-max-tokens input[type=number]").first
+        box.fill(str(tokens))
+        box.press("Tab")
+        page.fill("#sd-input textarea", text)
+        page.press("#sd-input textarea", "Enter")
+
+    @staticmethod
+    def grows(page: Any) -> None:
+        """Wait until what streams is some tokens longer."""
+        before = page.locator(".sd-token").count()
+        page.wait_for_function("n => document.querySelectorAll('.sd-token').length > n + 2", arg=before)
+
     def says(self, page: Any, css: str, *texts: str) -> None:
         """Wait until texts are shown in an element."""
         page.wait_for_function(
@@ -311,6 +326,12 @@ def site(browser: Any, warm: Any, served: tuple[str, FakeSource], own_home: Path
     found = Site(browser, url, source, warm)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def acts() -> type[Site]:
+    """What a visitor does, for a page that a test serves by itself."""
+    return Site
 
 
 @pytest.fixture(scope="session")

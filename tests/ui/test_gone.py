@@ -46,14 +46,6 @@ def mine(site: Any, own_home: Path, make_pipeline: Callable[..., Any], monkeypat
     return Folder(own_home / "checkpoints" / "mine")
 
 
-def say(page: Any, text: str, tokens: int) -> None:
-    box = page.locator("#sd-option-max-tokens input[type=number]").first
-    box.fill(str(tokens))
-    box.press("Tab")
-    page.fill("#sd-input textarea", text)
-    page.press("#sd-input textarea", "Enter")
-
-
 def said(page: Any, *messages: str) -> None:
     """Wait until these were said, each has its reply, and nothing streams."""
     page.wait_for_function(
@@ -63,11 +55,6 @@ def said(page: Any, *messages: str) -> None:
                 === JSON.stringify(wanted)""",
         arg=list(messages),
     )
-
-
-def grows(page: Any) -> None:
-    before = page.locator(".sd-token").count()
-    page.wait_for_function("n => document.querySelectorAll('.sd-token').length > n + 2", arg=before)
 
 
 def notice(page: Any, text: str) -> None:
@@ -88,21 +75,21 @@ def test_a_checkpoint_deleted_while_in_use(site: Any, mine: Folder) -> None:
     message stays in its box; with the folder back it is sent, without it the conversation can be read, and another
     model talked to."""
     page = site.open()
-    say(page, "one", 4)
+    site.say(page, "one", 4)
     said(page, "one")
     site.source.delay = 0.2
-    say(page, "two", 100_000)
+    site.say(page, "two", 100_000)
     page.wait_for_function("document.querySelectorAll('.sd-body')[1]?.textContent")
     mine.delete()
-    grows(page)
+    site.grows(page)
     page.keyboard.press("Escape")
     said(page, "one", "two")
     site.source.delay = 0.01
-    say(page, "three", 4)
+    site.say(page, "three", 4)
     said(page, "one", "two", "three")
 
     unload(page, deleted=True)
-    say(page, "four", 4)
+    site.say(page, "four", 4)
     notice(page, "mine is not on disk any more. Put its folder back and try again, or choose another model;")
     assert page.locator("#sd-input textarea").input_value() == "four"
     page.wait_for_function("document.querySelectorAll('.sd-bubble').length === 3")
@@ -119,14 +106,14 @@ def test_a_checkpoint_deleted_while_in_use(site: Any, mine: Folder) -> None:
     page.get_by_role("button", name="New chat").click()
     page.wait_for_selector(".sd-intro")
     assert page.locator("#sd-model input").input_value() == "other"
-    say(page, "hello", 4)
+    site.say(page, "hello", 4)
     said(page, "hello")
 
     mine.put_back()
     page.locator("#sd-sidebar").get_by_text("one", exact=True).click()
     said(page, "one", "two", "three", "four")
     page.wait_for_function("document.querySelector('#sd-model input').value === 'mine'")
-    say(page, "five", 4)
+    site.say(page, "five", 4)
     said(page, "one", "two", "three", "four", "five")
     assert page.locator(".sd-body").all_text_contents()[:4] == shown
     assert site.errors == []

@@ -27,14 +27,6 @@ time.sleep(3600)
 """
 
 
-def say(page: Any, text: str, tokens: int) -> None:
-    box = page.locator("#sd-option-max-tokens input[type=number]").first
-    box.fill(str(tokens))
-    box.press("Tab")
-    page.fill("#sd-input textarea", text)
-    page.press("#sd-input textarea", "Enter")
-
-
 def finished(page: Any, replies: int = 1) -> None:
     page.wait_for_function("n => document.querySelectorAll('.sd-seed').length === n", arg=replies)
 
@@ -60,7 +52,7 @@ def server(own_home: Path, free_port: Callable[[], int]) -> Iterator[Any]:
         process.wait()
 
 
-def test_a_killed_server_loses_nothing_that_was_shown(browser: Any, server: Any) -> None:
+def test_a_killed_server_loses_nothing_that_was_shown(browser: Any, server: Any, acts: Any) -> None:
     """After kill -9 in mid-reply, a restart and a refresh, the conversation is there with its reply, and goes on."""
     url, process = server()
     context = browser.new_context()
@@ -68,9 +60,9 @@ def test_a_killed_server_loses_nothing_that_was_shown(browser: Any, server: Any)
     page = context.new_page()
     page.goto(url)
     page.wait_for_selector(".sd-intro")
-    say(page, "before", 5)
+    acts.say(page, "before", 5)
     finished(page)
-    say(page, "meanwhile", LONG)
+    acts.say(page, "meanwhile", LONG)
     page.wait_for_function("document.querySelectorAll('.sd-token').length > 120")
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -81,7 +73,7 @@ def test_a_killed_server_loses_nothing_that_was_shown(browser: Any, server: Any)
     assert page.locator(".sd-token").count() > 60
     assert page.locator(".sd-body").nth(1).inner_text().startswith(" the sea was calm,")
     assert "interrupted" in page.locator(".sd-note").nth(1).inner_text()
-    say(page, "after", 5)
+    acts.say(page, "after", 5)
     finished(page, 3)
     context.close()
 
@@ -91,30 +83,30 @@ def test_two_tabs_on_one_conversation(site: Any) -> None:
     context = site.context()
     context.add_init_script("delete window.BroadcastChannel")
     first = site.open(context)
-    say(first, "one", 4)
+    site.say(first, "one", 4)
     finished(first)
     with context.expect_page() as opened:
         first.evaluate("window.open(location.href)")
     second = opened.value
     finished(second)
     assert second.locator(".sd-bubble").inner_text() == "one"
-    say(second, "two", 4)
+    site.say(second, "two", 4)
     finished(second, 2)
-    say(first, "three", 4)
+    site.say(first, "three", 4)
     first.wait_for_selector("#sd-notice .sd-error")
     assert "another tab" in first.locator("#sd-notice").inner_text()
     assert first.locator("#sd-input textarea").input_value() == "three"
     first.get_by_role("link", name="Reload").click()
     finished(first, 2)
     assert first.locator(".sd-bubble").all_inner_texts() == ["one", "two"]
-    say(first, "three", 4)
+    site.say(first, "three", 4)
     finished(first, 3)
 
 
 def test_nobody_sees_what_is_another_visitors(site: Any) -> None:
     """A conversation's id is of no use to another browser, whatever it claims to have shown."""
     mine = site.open()
-    say(mine, "secret", 4)
+    site.say(mine, "secret", 4)
     finished(mine)
     conversation = mine.evaluate("sessionStorage.getItem('seqdemo.conversation')")
     key = mine.evaluate("sessionStorage.getItem('seqdemo.tab')")
@@ -134,7 +126,7 @@ def test_the_cookie_is_signed_and_hidden(site: Any) -> None:
     cookies = page.context.cookies()
     assert [cookie["httpOnly"] for cookie in cookies] == [True]
     assert page.evaluate("document.cookie") == ""
-    say(page, "mine", 4)
+    site.say(page, "mine", 4)
     finished(page)
     forged = {**cookies[0], "value": "0" * 32 + "." + cookies[0]["value"].partition(".")[2]}
     page.context.add_cookies([forged])

@@ -13,14 +13,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::Warning:g
 LONG = 100_000
 
 
-def say(page: Any, text: str, tokens: int) -> None:
-    box = page.locator("#sd-option-max-tokens input[type=number]").first
-    box.fill(str(tokens))
-    box.press("Tab")
-    page.fill("#sd-input textarea", text)
-    page.press("#sd-input textarea", "Enter")
-
-
 def shows(page: Any, *messages: str) -> None:
     """Wait until the conversation ends like this, and nothing streams."""
     page.wait_for_function(
@@ -29,11 +21,6 @@ def shows(page: Any, *messages: str) -> None:
         )""",
         arg=list(messages),
     )
-
-
-def grows(page: Any) -> None:
-    before = page.locator(".sd-token").count()
-    page.wait_for_function("n => document.querySelectorAll('.sd-token').length > n + 2", arg=before)
 
 
 def held(site: Any, page: Any, turns: int) -> None:
@@ -69,7 +56,7 @@ def test_earlier_messages_come_when_they_are_asked_for(site: Any) -> None:
     assert page.get_by_role("button", name="Show earlier messages").count() == 0
     page.locator(".sd-body").nth(1).locator(".sd-token").nth(1).click()
     page.wait_for_function("document.querySelector('#sd-inspector h2').textContent.includes('sea')")
-    say(page, "more", 2)
+    site.say(page, "more", 2)
     shows(page, "message 44", " the sea", "more", " the sea")
     assert page.locator(".sd-message").count() == 40
     page.get_by_role("button", name="Fork").nth(-2).click()
@@ -82,32 +69,32 @@ def test_another_tab_follows_a_reply(site: Any) -> None:
     site.source.delay = 0.2
     context = site.context()
     first = site.open(context)
-    say(first, "one", 2)
+    site.say(first, "one", 2)
     shows(first, "one", " the sea")
     with context.expect_page() as opened:
         first.evaluate("window.open(location.href)")
     second = opened.value
     shows(second, "one", " the sea")
-    say(first, "two", LONG)
+    site.say(first, "two", LONG)
     second.wait_for_selector("body.sd-busy")
-    grows(second)
+    site.grows(second)
     with context.expect_page() as opened:
         first.evaluate("window.open(location.href)")
     third = opened.value
     third.wait_for_selector("body.sd-busy")
-    grows(third)
+    site.grows(third)
     third.close()
-    grows(first)
+    site.grows(first)
     second.click("#sd-stop")
     for page in (first, second):
         page.wait_for_function("document.querySelectorAll('.sd-seed').length === 2")
     both = [page.locator(".sd-body").last.text_content() for page in (first, second)]
     assert both[0] == both[1]
     second.wait_for_function("!document.body.classList.contains('sd-busy')")
-    say(second, "three", 2)
+    site.say(second, "three", 2)
     shows(second, "three", " the sea")
     shows(first, "three", " the sea")
-    say(first, "four", 2)
+    site.say(first, "four", 2)
     shows(first, "three", " the sea", "four", " the sea")
 
 
@@ -117,7 +104,7 @@ def test_four_browsers_at_once(site: Any, monkeypatch: pytest.MonkeyPatch) -> No
     site.source.delay = 0.2
     pages = [site.open() for _ in range(4)]
     for number, page in enumerate(pages):
-        say(page, f"visitor {number}", LONG)
+        site.say(page, f"visitor {number}", LONG)
     for page in pages:
         page.wait_for_selector(".sd-token", state="attached")
     pages[1].reload()
@@ -125,7 +112,7 @@ def test_four_browsers_at_once(site: Any, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("seqdemo.ui.tabs.PATIENCE", 0.5)
     pages[0].close()
     for page in pages[1:]:
-        grows(page)
+        site.grows(page)
     for number, page in enumerate(pages[1:], 1):
         assert page.locator(".sd-bubble").all_inner_texts() == [f"visitor {number}"]
         page.click("#sd-stop")

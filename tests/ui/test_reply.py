@@ -37,7 +37,7 @@ def test_updates_are_coalesced() -> None:
         reply.finished = not script
 
     async def run() -> list[int]:
-        return [len(reply.message.tokens) async for _ in pulses(reply, 25, rest)]  # type: ignore[arg-type]
+        return [len(reply.message.tokens) async for _ in pulses(reply, 25, rest)]
 
     assert asyncio.run(run()) == [0, 1000, 1500, 1501]
     assert slept == [1 / 25] * 5
