@@ -12,6 +12,7 @@ import gradio as gr
 from seqdemo.errors import SeqdemoError
 from seqdemo.plugin import Options, TaskConfig
 
+from . import events
 from .asking import Answer, Asking
 from .assets import script
 from .kinds import Kind, kind_of, talks, text_column
@@ -31,7 +32,6 @@ from .words import PageError, Words
 __all__ = ["AnswerTab"]
 
 _UPDATES_PER_SECOND = 25
-_LISTENERS = 64
 _STRANGE = 0.5
 """Share of unknown tokens above which a result is said to mean little."""
 
@@ -111,8 +111,7 @@ class AnswerTab:
         )
 
     def _wire(self, demo: gr.Blocks) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        streams: dict[str, Any] = {**quiet, "concurrency_id": "answers", "concurrency_limit": _LISTENERS}
+        quiet, streams = events.quiet(), events.streaming("answers")
         held = [self.model, self.text, *self.panel.components]
         shown = [self.view, self.notice]
         demo.load(self._arrive, outputs=[self.tab, self.model, self.tries, *self.panel.outputs], **quiet)

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
+from . import events
 from .assets import script
 from .colours import colours
 from .conversation import conversation
@@ -29,7 +30,6 @@ from .words import PageError
 
 __all__ = ["ChatTab"]
 
-_LISTENERS = 64
 _SENDING = "(...given) => { document.dispatchEvent(new Event('seqdemo:sending')); return given; }"
 _SENT = "() => void document.dispatchEvent(new Event('seqdemo:sent'))"
 
@@ -81,9 +81,7 @@ class ChatTab(Stage):
                 self.sampling = Sampling(self._source)
 
     def _wire(self, demo: gr.Blocks) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        # One queue for everything that streams, so that its limit counts listeners, whatever they clicked.
-        streams: dict[str, Any] = {**quiet, "concurrency_id": "replies", "concurrency_limit": _LISTENERS}
+        quiet, streams = events.quiet(), events.streaming("replies")
         opened = [self.page, self.model, self.sampling.panel, *self.sampling.components]
         # Few: the browser does work for each output of each update.
         shown = [self.view, self.status, self.notice, self.message]

@@ -14,6 +14,7 @@ from gradio.components.textbox import InputHTMLAttributes
 
 from seqdemo.errors import SeqdemoError
 
+from . import events
 from .assets import script
 from .columns import Feed, everything, notice, scored
 from .comparison import Comparison
@@ -30,7 +31,6 @@ from .words import PageError, Words
 
 __all__ = ["CompareTab"]
 
-_LISTENERS = 64
 _UPDATES_PER_SECOND = 25
 _log = logging.getLogger(__name__)
 
@@ -115,8 +115,7 @@ class CompareTab:
         return [comparison]
 
     def _wire(self) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        streams: dict[str, Any] = {**quiet, "concurrency_id": "comparisons", "concurrency_limit": _LISTENERS}
+        quiet, streams = events.quiet(), events.streaming("comparisons")
         controls = [component for sampling in self.sampling for component in sampling.components]
         given = [component for sampling in self.sampling for component in sampling.inputs]
         shown = [self.view, self.message]

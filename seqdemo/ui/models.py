@@ -13,6 +13,7 @@ from seqdemo.adding import Offer
 from seqdemo.errors import SeqdemoError
 from seqdemo.files import home
 
+from . import events
 from .assets import script
 from .card import card_view
 from .inventory import card_text, entries, process_bytes
@@ -108,7 +109,7 @@ class ModelsTab:
             self.offer: Any = gr.State(None)
 
     def _wire(self) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        quiet = events.quiet()
         self.tab.select(self._show, outputs=[self.listing, self.news, self.wait, self.adding], **quiet)
         self.listing.act(self._act, outputs=[self.listing, self.news], **quiet)
         self.wait.input(self._set, inputs=self.wait, outputs=self.news, **quiet)

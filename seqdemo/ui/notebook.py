@@ -15,6 +15,7 @@ import gradio as gr
 
 from seqdemo.errors import SeqdemoError, StaleError
 
+from . import events
 from .assets import script
 from .conversation import encode
 from .desk import Desk, Desks
@@ -31,7 +32,6 @@ from .words import PageError, Words
 
 __all__ = ["NotebookTab"]
 
-_LISTENERS = 64
 _OVERLAP = 8
 _LONGEST = 4_000_000
 _log = logging.getLogger(__name__)
@@ -96,8 +96,7 @@ class NotebookTab:
                 self.sampling = Sampling(self._source, "sd-pad", opening=False)
 
     def _wire(self) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        streams: dict[str, Any] = {**quiet, "concurrency_id": "notebooks", "concurrency_limit": _LISTENERS}
+        quiet, streams = events.quiet(), events.streaming("notebooks")
         tuned = [self.sampling.panel, *self.sampling.components]
         self.view.ready(self._arrive, outputs=[self.model, *tuned], **quiet).then(
             self._open, inputs=self.model, outputs=self.view, **streams

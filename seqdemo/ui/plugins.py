@@ -10,6 +10,7 @@ import gradio as gr
 
 from seqdemo.errors import SeqdemoError
 
+from . import events
 from .language import heading, label, words_of
 from .markup import Markup, element
 from .source import Source
@@ -103,6 +104,6 @@ def plugins_tab(demo: gr.Blocks, source: Source, visitors: Visitors) -> None:
             gr.HTML(heading("h2", "plugins.title"), apply_default_css=False, js_on_load=None)
             again = gr.Button(label("plugins.again"), elem_id="sd-rescan", size="sm", scale=0)
         listing = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="sd-plugins")
-    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    private = events.quiet()
     demo.load(arrive, outputs=[listing, again], **private)
     again.click(rescan, outputs=listing, **private)
