@@ -45,7 +45,8 @@ class ChatTab(Stage):
     # --- layout -------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.page = gr.State("", delete_callback=self.tabs.drop)
+        # No bound method: gradio copies the page's layout, and what that holds, for each visit.
+        self.page = gr.State("", delete_callback=lambda page: self.tabs.drop(page))
         with gr.Row(elem_classes=["sd-chat"]):
             self.shelf = sidebar(self._owner, self._shelf, self.names)
             with gr.Column(elem_classes=["sd-main"]):

@@ -50,6 +50,24 @@ def test_the_environment_names_host_and_port(
     demo.close(verbose=False)
 
 
+def test_a_visit_copies_no_conversations(make_source: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio deep-copies the page's layout for each visit: it holds nothing by which what the server keeps is found."""
+    import copy
+
+    from seqdemo.ui import build
+    from seqdemo.ui.loader import Loader
+    from seqdemo.ui.tabs import Tabs
+
+    def copied(self: object, _: dict[int, object]) -> object:
+        raise AssertionError(f"{type(self).__name__} was copied.")
+
+    source = make_source()
+    for one in (Tabs, Loader, type(source)):
+        monkeypatch.setattr(one, "__deepcopy__", copied, raising=False)
+    config = build(source).config
+    assert copy.deepcopy(config)["components"]
+
+
 def test_the_page_is_built_without_torch() -> None:
     """Building the page over the real SDK imports gradio, and no torch; importing its package imports neither."""
     code = (
