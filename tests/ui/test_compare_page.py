@@ -150,3 +150,5 @@ def test_three_columns_names_and_a_phone(site: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="New", exact=True).click()
     page.wait_for_selector(".sd-compare-about")
+    composer = page.locator(".sd-compare-foot .sd-composer").bounding_box()
+    assert composer["y"] + composer["height"] > 844 - 30
