@@ -68,6 +68,15 @@ def test_a_visit_copies_no_conversations(make_source: Callable[[], Any], monkeyp
     assert copy.deepcopy(config)["components"]
 
 
+def test_no_event_shows_progress_of_gradios(make_source: Callable[[], Any]) -> None:
+    """What one event shows progress on is worked on after every update of every other, so no event does."""
+    from seqdemo.ui import build
+
+    events = build(make_source()).config["dependencies"]
+    assert len(events) > 30
+    assert [one["api_name"] for one in events if one["outputs"] and one["show_progress_on"] != []] == []
+
+
 def test_the_page_is_built_without_torch() -> None:
     """Building the page over the real SDK imports gradio, and no torch; importing its package imports neither."""
     code = (
