@@ -28,8 +28,7 @@ _CACHED = 8 << 20
 """Bytes of a matrix up to which one row is fastest with the weights as they are: packing pays when memory is slow."""
 
 _BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
-_PINS = np.array([1.0, -1.0, 0.0, 0.0], dtype=np.float32)
-_BEYOND = np.float32(1.00001)
+_BEYOND = float(np.float32(1.00001))
 """The range of a bounded product: a hair more than 1, for rounding may take a value past it."""
 
 _TINY = np.float32(1e-30)
@@ -110,11 +109,10 @@ class Cached:
 class FBGEMM:
     """Integers of 8 bits with FBGEMM: one scale for each row of ``W``, one for each row of ``x``.
 
-    The operator quantises all of ``x`` by one range, so that a row's result would depend on its neighbours. Here each
-    row is first divided by its largest magnitude, and has two more columns, 1 and -1, whose weights are zero: so the
-    range is always [-1, 1]. Sums of integers are exact, in any order.
+    The operator takes ``x`` in a range that is always [-1, 1], whatever is in it, so that no row's result depends on
+    its neighbours: each row is first divided by its largest magnitude. Sums of integers are exact, in any order.
 
-    Rows known to lie in [-1, 1] are taken as they are, with one scale for all. One that does not may only come alone.
+    Where rows lie in [-1, 1] of themselves, they are taken as they are, with one scale for all.
     """
 
     alike = True
@@ -123,47 +121,55 @@ class FBGEMM:
         self.name = "FBGEMM 8-bit integers" + (" (7 bits for activations: this CPU's sums overflow)" if narrow else "")
         self.count = weight.numel()
         self._narrow, self._bounded = narrow, bounded
-        self._width = weight.shape[1]
-        self._pins = _PINS * _BEYOND if bounded else _PINS
+        self._levels = 127 if narrow else 255
         integers, scale = quantised(weight)
-        padded = torch.nn.functional.pad(integers, (0, len(_PINS)))
         zeros = torch.zeros(len(scale), dtype=torch.long)
         with _packing, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch says that such tensors will move elsewhere
             before = torch.backends.quantized.engine
             torch.backends.quantized.engine = "fbgemm"
             try:
-                made = torch._make_per_channel_quantized_tensor(padded, scale.double(), zeros, 0)
+                made = torch._make_per_channel_quantized_tensor(integers, scale.double(), zeros, 0)
                 self._weight = torch.ops.quantized.linear_prepack(made, bias if bounded else None)
             finally:
                 torch.backends.quantized.engine = before
-        self._run: Callable[..., Tensor] = torch.ops.quantized.linear_dynamic.default
+        self._run: Callable[..., Tensor] = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
         self._bias = bias.numpy()
 
     def __call__(self, x: Floats) -> Floats:
+        return self._shared(x) if self._bounded else self._own(x)
+
+    def _shared(self, x: Floats) -> Floats:
+        """One scale for all rows; for one that lies beyond, its own."""
+        largest = float(np.maximum.reduce(np.abs(x), axis=None))
+        if largest <= _BEYOND:
+            return self._multiply(x, _BEYOND)
+        if len(x) > 1:
+            return np.concatenate([self._shared(row) for row in x[:, None]])
+        if isfinite(largest):
+            return self._multiply(x, largest)
+        return np.full((1, len(self._bias)), np.nan, dtype=np.float32)
+
+    def _own(self, x: Floats) -> Floats:
+        """A scale for each row."""
         if isfinite(np.vdot(x, x)):
-            return self._multiply(x)
+            scale = np.maximum.reduce(np.abs(x), axis=1, initial=_TINY, keepdims=True)
+            y = self._multiply(np.divide(x, scale, out=np.empty_like(x)), 1.0)
+            y *= scale
+            y += self._bias
+            return y
         # Integers have no NaN: a damaged row is read as zeros, and damaged again.
         damaged = np.flatnonzero(~np.isfinite(x).all(axis=1))
         x = x.copy()
         x[damaged] = 0.0
-        y = self._multiply(x)
+        y = self._own(x)
         y[damaged] = np.nan
         return y
 
-    def _multiply(self, x: Floats) -> Floats:
-        given = np.empty((len(x), self._width + len(_PINS)), dtype=np.float32)
-        given[:, self._width :] = self._pins
-        y: Floats
-        if self._bounded:
-            given[:, : self._width] = x
-            y = self._run(torch.from_numpy(given), self._weight, self._narrow).numpy()
-            return y
-        scale = np.maximum.reduce(np.abs(x), axis=1, initial=_TINY, keepdims=True)
-        np.divide(x, scale, out=given[:, : self._width])
-        y = self._run(torch.from_numpy(given), self._weight, self._narrow).numpy()
-        y *= scale
-        y += self._bias
+    def _multiply(self, x: Floats, largest: float) -> Floats:
+        """Rows that lie in [-largest, largest]; with the bias where they share a scale."""
+        step, zero = 2.0 * largest / self._levels, (self._levels + 1) // 2
+        y: Floats = self._run(torch.from_numpy(x), step, zero, self._weight).numpy()
         return y
 
 
@@ -179,7 +185,7 @@ def product(weight: Tensor, bias: Tensor, precision: Precision, bounded: bool = 
     Args:
         weight: ``(N, K)`` float32, on the CPU.
         bias: ``(N,)`` float32.
-        bounded: every row lies in [-1, 1], except perhaps one that comes alone.
+        bounded: rows lie in [-1, 1]; others take longer.
     """
     if precision == "int8":
         if integers():
