@@ -42,6 +42,13 @@ def _beside(name: str) -> Any:
 scripted = _beside("scripted")
 
 
+def _until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+        time.sleep(0.01)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests in the browser come last: one browser serves them all, and its loop runs in this thread until the end."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
@@ -172,6 +179,12 @@ def source() -> FakeSource:
     return FakeSource()
 
 
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """Waits for what another thread does."""
+    return _until
+
+
 @pytest.fixture
 def chat(source: Any) -> Any:
     """The chat without a server or a browser; its models take a while for a token."""
@@ -258,12 +271,10 @@ class Site:
         self._warm.new_cdp_session(page).send("Storage.clearDataForOrigin", held)
         page.close()
 
-    def until(self, true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+    @staticmethod
+    def until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
         """Wait for something that the page does not show."""
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
-            time.sleep(0.02)
+        _until(true, what, seconds)
 
     def rests(self) -> None:
         """Wait until no reply is being made, for anybody."""

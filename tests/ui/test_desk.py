@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -27,13 +26,6 @@ def desk(source: Any) -> Desk:
 def pipe(source: Any) -> Any:
     source.delay = 0.0
     return source.load("stories")
-
-
-def until(true: Any) -> None:
-    deadline = monotonic() + 30
-    while not true():
-        assert monotonic() < deadline
-        sleep(0.01)
 
 
 def test_what_is_written_is_kept(desk: Desk, pipe: Any) -> None:
@@ -63,11 +55,11 @@ def test_appended_words_are_all_that_is_read(desk: Desk, pipe: Any) -> None:
     assert reply.message.done.usage.prompt_tokens == 0
 
 
-def test_a_killed_server_loses_half_a_second(desk: Desk, pipe: Any, source: Any) -> None:
+def test_a_killed_server_loses_half_a_second(desk: Desk, pipe: Any, source: Any, until: Any) -> None:
     """While it is written, the database follows; nobody else changes the text meanwhile."""
     source.delay = 0.02
     reply = desk.write("stories", pipe, 0, "Once", {**OPTIONS, "max_tokens": 10_000})
-    until(lambda: len(Notebooks(source.database()).read("ada").text) > 40)
+    until(lambda: len(Notebooks(source.database()).read("ada").text) > 40, "half a line in the database")
     assert desk.busy
     with pytest.raises(PageError, match="still writing"):
         desk.save(desk.sheet.revision, "other")

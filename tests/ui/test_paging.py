@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import pytest
@@ -55,14 +55,7 @@ def test_what_is_sent_is_bounded_by_tokens_too() -> None:
     assert earlier(talk, 1000)["first"] == 96
 
 
-def until(true: Any) -> None:
-    deadline = monotonic() + 30
-    while not true():
-        assert monotonic() < deadline
-        sleep(0.01)
-
-
-def test_a_guest_sees_the_reply_and_does_not_end_it(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_sees_the_reply_and_does_not_end_it(source: Any, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking away from another tab's reply leaves it alone; while a guest looks, it outlives its own tab."""
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     source.delay = 0.01
@@ -82,5 +75,5 @@ def test_a_guest_sees_the_reply_and_does_not_end_it(source: Any, monkeypatch: py
         tabs.leave("one")
         sleep(0.3)
         assert talk.busy
-    until(lambda: reply.finished)
+    until(lambda: reply.finished, "the end of the reply")
     assert tabs.live("ada", talk.conversation, guest) is None
