@@ -10,6 +10,9 @@
 // (int8), the values of all 64 side by side, so that a block is read from beginning to end.
 constexpr int BLOCK = 64;
 
+// How many weights can be put in order.
+constexpr int ARRANGED = 128;
+
 // y = W x + b, prepared.
 struct Matrix {
     int outputs = 0, inputs = 0;
@@ -59,6 +62,8 @@ struct Kernels {
     // Places, ascending, of keys that reach a bar; gives how many.
     int (*select32)(const int32_t* keys, int size, int32_t bar, int32_t* places);
     int (*select64)(const int64_t* keys, int size, int64_t bar, int32_t* places);
+    // Puts places of weights in order, the largest weight first, of equal ones the lower place; at most ARRANGED.
+    void (*arrange)(const double* weights, int32_t* places, int count);
     // The largest weight (as its bits, none being negative) such that the weights that reach it make up `enough`.
     int64_t (*share)(const double* weights, int size, double enough);
     void (*tanh)(const float* x, int size, float* y);

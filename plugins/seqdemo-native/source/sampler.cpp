@@ -138,20 +138,23 @@ void Sampler::keep_largest(int k, bool penalised) {
 
 void Sampler::keep_nucleus(double enough) {
     double* weights = weights_.data();
-    for (int at = 0; at < kept_; at++) wide_[at] = key_of(weights[at]);
     // Few tokens in order, as seqdemo adds them up; where they are not enough, the least weight that is needed.
-    const int width = std::min(SORTED, kept_);
-    const int64_t bar = width < kept_ ? kernels_.bar64(wide_.data(), kept_, width) : 0;
-    const int reached = kernels_.select64(wide_.data(), kept_, bar, order_.data());
     double mass = 0.0;
     int needed = 0;
-    if (reached <= 2 * SORTED) {
-        std::sort(order_.begin(), order_.begin() + reached, [weights](int32_t a, int32_t b) {
-            return weights[a] > weights[b] || (weights[a] == weights[b] && a < b);
-        });
+    if (kept_ <= SORTED) {
+        std::iota(order_.begin(), order_.begin() + kept_, 0);
+        kernels_.arrange(weights, order_.data(), kept_);
+        while (needed < kept_ && mass < enough) mass += weights[order_[needed++]];
+        for (int at = needed; at < kept_; at++) weights[order_[at]] = 0.0;
+        return;
+    }
+    for (int at = 0; at < kept_; at++) wide_[at] = key_of(weights[at]);
+    const int reached = kernels_.select64(wide_.data(), kept_, kernels_.bar64(wide_.data(), kept_, SORTED), order_.data());
+    if (reached <= ARRANGED) {
+        kernels_.arrange(weights, order_.data(), reached);
         while (needed < reached && mass < enough) mass += weights[order_[needed++]];
     }
-    if (reached <= 2 * SORTED && (mass >= enough || reached == kept_)) {
+    if (reached <= ARRANGED && mass >= enough) {
         for (int at = 0; at < kept_; at++) wide_[at] = 0;
         for (int at = 0; at < needed; at++) wide_[order_[at]] = 1;
         for (int at = 0; at < kept_; at++)
