@@ -27,7 +27,7 @@ from .contexts import join
 from .engine import engine
 from .found import Found, Input, length_penalty
 from .generation import Reason
-from .prepare import advancing, starting
+from .prepare import advancing, sharing, starting
 from .sampling import no_choice, not_numbers
 
 __all__ = ["search"]
@@ -96,7 +96,8 @@ class _Rows(NamedTuple):
         owner: ``(n,)``, the input of each, ascending.
         logprob: ``(n,)`` float64, of all its tokens.
         ids: ``(n, T)``.
-        context: of its input.
+        context: of their inputs: of each row's, or of each input's where rows can share it.
+        inputs: ``(c,)``, the input of each row of ``context``.
         out: of the next token.
     """
 
@@ -104,6 +105,7 @@ class _Rows(NamedTuple):
     logprob: Tensor
     ids: Tensor
     context: Context
+    inputs: Tensor
     out: StepOutput
 
 
@@ -157,6 +159,7 @@ class _Search:
         self._late = False
         self._device = next(head.parameters()).device
         self._advance = advancing(head, self._device)
+        self._sharing = sharing(head, self._device)
         self._looked: list[_Looked] = []
         self._forbidden = sorted(head.forbidden_ids)
         self._ends = self._tensor(sorted(head.end_ids))
@@ -193,7 +196,8 @@ class _Search:
             out = self._head.next(self._padded(self._prompts), state, context, lengths=ragged)
         owner = torch.arange(count, device=self._device)
         blank = torch.zeros(count, dtype=torch.float64, device=self._device)
-        return self._rows(owner, blank, owner.new_zeros(count, 0), context, out, owner)
+        self._look(out, owner)
+        return _Rows(owner, blank, owner.new_zeros(count, 0), context, owner, out)
 
     def _step(self, rows: _Rows) -> _Rows | None:
         """One more token for every row; None when no row is left."""
@@ -210,20 +214,27 @@ class _Search:
             return None
         owner, parent, token = grown.owner[staying], grown.parent[staying], grown.token[staying]
         ids = torch.cat([rows.ids[parent], token.unsqueeze(1)], 1)
-        same = torch.equal(owner, rows.owner)
-        context = rows.context if same else verbs.select(self._base[1], owner)
+        context, inputs = self._context(rows, owner)
         state = rows.out.state
-        if not same or self._options.beam_size > 1:
+        if self._options.beam_size > 1 or len(owner) != len(rows.owner):
             state = verbs.select(state, parent)
-        out = self._advance(token.unsqueeze(1), state, context)
-        return self._rows(owner, grown.logprob[staying], ids, context, out, parent)
+        if self._sharing is None:
+            out = self._advance(token.unsqueeze(1), state, context)
+        else:
+            out = self._sharing(token.unsqueeze(1), state, context, torch.searchsorted(inputs, owner))
+        self._look(out, parent)
+        return _Rows(owner, grown.logprob[staying], ids, context, inputs, out)
 
-    def _rows(
-        self, owner: Tensor, logprob: Tensor, ids: Tensor, context: Context, out: StepOutput, parent: Tensor
-    ) -> _Rows:
+    def _context(self, rows: _Rows, owner: Tensor) -> tuple[Context, Tensor]:
+        """For rows of these inputs, the context, and the inputs that it is of."""
+        needed = owner if self._sharing is None else torch.unique_consecutive(owner)
+        # Where rows share it, inputs that nobody needs any more cost little until they are many.
+        kept = torch.equal(needed, rows.inputs) if self._sharing is None else 2 * len(needed) > len(rows.inputs)
+        return (rows.context, rows.inputs) if kept else (verbs.select(self._base[1], needed), needed)
+
+    def _look(self, out: StepOutput, parent: Tensor) -> None:
         if out.attention is not None:
             self._looked.append(_Looked(out.attention, parent))
-        return _Rows(owner, logprob, ids, context, out)
 
     def _grow(self, rows: _Rows) -> _Grown:
         """The likeliest continuations of each input, as many as it has places."""
@@ -260,7 +271,9 @@ class _Search:
         top = scores.max(axis=1, keepdims=True)
         if not np.isfinite(top).all():
             raise not_numbers()
-        total = np.log(np.exp(scores - top).sum(axis=1, dtype=np.float64)) + top[:, 0]
+        # A product with ones adds up ten times as fast as numpy's sum in 64 bits; it is off by 5e-7 at most.
+        odds = np.exp(scores - top, dtype=np.float32)
+        total = np.log(odds @ np.ones(odds.shape[1], np.float32), dtype=np.float64) + top[:, 0]
         scores = scores.copy()
         scores[:, self._forbidden] = -inf
         width = min(self._options.beam_size, scores.shape[1])

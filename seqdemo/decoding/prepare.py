@@ -16,9 +16,9 @@ from seqdemo.errors import ConfigError
 from seqdemo.manager import manager
 from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, StepperConfig, TokenHead
 
-from .stepper import Advance, GenericStepper
+from .stepper import Advance, GenericStepper, Sharing
 
-__all__ = ["PRECISIONS", "Stepping", "advancing", "check_precision", "open_stepper", "starting", "stepping"]
+__all__ = ["PRECISIONS", "Stepping", "advancing", "check_precision", "open_stepper", "sharing", "starting", "stepping"]
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
@@ -90,6 +90,12 @@ def advancing(head: TokenHead, device: torch.device) -> Advance:
     """What reads one token in many rows at once, in the precision the head asks for."""
     prepared = _prepare(head, device).prepared
     return head.next if prepared is None else partial(prepared.advance, head)
+
+
+def sharing(head: TokenHead, device: torch.device) -> Sharing | None:
+    """What does so where rows share a context, which is given once; None where each needs its own."""
+    prepared = _prepare(head, device).prepared
+    return partial(prepared.advance_sharing, head) if prepared is not None and prepared.shares else None
 
 
 def stepping(head: TokenHead, device: torch.device) -> Stepping:

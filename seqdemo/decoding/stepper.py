@@ -12,9 +12,10 @@ from seqdemo.plugin import state as verbs
 
 from .contexts import join
 
-__all__ = ["Advance", "GenericStepper", "Stepper"]
+__all__ = ["Advance", "GenericStepper", "Sharing", "Stepper"]
 
 Advance = Callable[[Tensor, State, Context], StepOutput]
+Sharing = Callable[[Tensor, State, Context, Tensor], StepOutput]
 """One token in each of ``n`` rows: ``(n, 1)`` ids, their states and contexts."""
 
 

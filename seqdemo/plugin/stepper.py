@@ -183,10 +183,12 @@ class Prepared:
     Attributes:
         precision: what it computes in.
         description: what was chosen and why, in one line.
+        shares: whether it defines :meth:`advance_sharing`.
     """
 
     precision: Precision
     description: str
+    shares: bool = False
 
     def stepper(self, head: TokenHead, slots: int) -> Stepper | None:
         """A stepper with that many slots, which lives no longer than the head. None: one around :meth:`advance`."""
@@ -200,6 +202,17 @@ class Prepared:
         """``head.next`` of one token in each of ``n`` rows, ``(n, 1)``, for loops that keep the states themselves: a
         search puts its rows in a new order at every step."""
         return head.next(ids, state, context)
+
+    def advance_sharing(
+        self, head: TokenHead, ids: Tensor, state: State, context: Context, owners: Tensor
+    ) -> StepOutput:
+        """:meth:`advance` where several rows have the same context, which is not repeated for each of them.
+
+        Args:
+            context: ``C`` rows.
+            owners: ``(n,)``, ascending: the row of ``context`` that each row is given.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define advance_sharing, or not say that it shares.")
 
 
 class StepperConfig(Config):

@@ -134,6 +134,8 @@ class _Encoder:
 class AttendingPrepared(Prepared):
     """The weights of a translation head whose models are torch's fused layers."""
 
+    shares = True
+
     def __init__(self, head: TokenHead, device: torch.device, precision: Precision) -> None:
         if not isinstance(head, TranslationHead):
             raise PluginError(f"{type(head).__name__} is no translation head.")
@@ -165,14 +167,33 @@ class AttendingPrepared(Prepared):
         return context | {"lengths": lengths}, head.initial_state(len(rows))
 
     def advance(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> StepOutput:
+        return self._advance(ids, state, context, None)
+
+    def advance_sharing(
+        self, head: TokenHead, ids: Tensor, state: State, context: Context, owners: Tensor
+    ) -> StepOutput:
+        return self._advance(ids, state, context, owners)
+
+    def _advance(self, ids: Tensor, state: State, context: Context, owners: Tensor | None) -> StepOutput:
         y, decoder = self._decoder.tokens(ids[:, 0], state)
         dtype = context["memory"].dtype
-        query = torch.from_numpy(self._query(y)).to(dtype).unsqueeze(1)
-        mean, weights = self._attention.attend(query, **context)
-        attended: Floats = mean[:, 0].float().numpy()
+        mean, weights = self._attend(torch.from_numpy(self._query(y)).to(dtype), context, owners)
+        attended: Floats = mean.float().numpy()
         refined, refiner = self._refiner.vectors(np.concatenate([y, attended], axis=1), state)
         vectors = self._combine(np.concatenate([refined, attended], axis=1))
         np.tanh(vectors, out=vectors)
         logits = torch.from_numpy(self._output(vectors))
         after = decoder | refiner | {OUTPUT: torch.from_numpy(vectors).to(dtype)}
-        return StepOutput(logits, after, {}, weights[:, 0])
+        return StepOutput(logits, after, {}, weights)
+
+    def _attend(self, queries: Tensor, context: Context, owners: Tensor | None) -> tuple[Tensor, Tensor]:
+        """``(n, A)`` -> mean of the memory ``(n, M)`` and weights ``(n, S)``."""
+        if owners is None:
+            mean, weights = self._attention.attend(queries.unsqueeze(1), **context)
+            return mean[:, 0], weights[:, 0]
+        # Rows of one memory side by side, as if they were tokens of one target: (C, rows of one, A).
+        place = owners, torch.arange(len(owners)) - torch.searchsorted(owners, owners)
+        side = queries.new_zeros(len(context["memory"]), int(place[1].max()) + 1, queries.shape[1])
+        side[place] = queries
+        mean, weights = self._attention.attend(side, **context)
+        return mean[place], weights[place]

@@ -11,9 +11,11 @@ import seqdemo
 from seqdemo.builtin.steppers import attending
 from seqdemo.builtin.steppers.attending import AttendingPrepared
 from seqdemo.builtin.steppers.config import AttendingStepperConfig
+from seqdemo.builtin.translation.config import TranslationOptions
 from seqdemo.builtin.translation.head import TranslationHead
+from seqdemo.decoding.beam import search
 from seqdemo.pipeline import Pipeline
-from seqdemo.plugin import State
+from seqdemo.plugin import Decoded, State
 from seqdemo.plugin import state as verbs
 
 from .conftest import lively
@@ -88,6 +90,44 @@ def test_integers_depend_on_no_neighbour(head: TranslationHead) -> None:
         single = prepared.advance(head, torch.tensor([[5]]), state, alone)
         together = prepared.advance(head, torch.tensor([[9], [5], [7]]), *several)
         assert torch.equal(together.logits[1], single.logits[0])
+
+
+@torch.inference_mode()
+def test_rows_of_one_input_share_its_context(head: TranslationHead) -> None:
+    """Any number of rows for each input, none for some: as if each had a copy of it."""
+    prepared = AttendingPrepared(head, CPU, "fp32")
+    context, state = prepared.start(head, ROWS)
+    owners = torch.tensor([0, 0, 0, 2, 3, 3])
+    ids, own = torch.tensor([[5], [9], [7], [5], [40], [5]]), verbs.select(state, owners)
+    shared = prepared.advance_sharing(head, ids, own, context, owners)
+    copied = prepared.advance(head, ids, own, verbs.select(context, owners))
+    assert (shared.logits - copied.logits).abs().max() < 1e-4
+    assert shared.attention is not None
+    assert copied.attention is not None
+    assert (shared.attention - copied.attention).abs().max() < 1e-5
+    assert verbs.max_difference(shared.state, copied.state) < 1e-5
+
+
+def test_a_search_that_shares_contexts_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts, scores and attention, of inputs that end at different times."""
+    head = made("fp32").head
+    assert isinstance(head, TranslationHead)
+    rows = [{"source": text} for text in (*TEXTS, *(f"{one}, {other}" for one in TEXTS for other in TEXTS))]
+    options = TranslationOptions(beam_size=4, n_best=4, max_tokens=60)
+
+    def searched() -> list[Decoded]:
+        return search(head, rows, options, CPU)
+
+    sharing = searched()
+    monkeypatch.setattr(AttendingPrepared, "shares", False)
+    for one, other in zip(sharing, searched(), strict=True):
+        assert [each.ids for each in one.hypotheses] == [each.ids for each in other.hypotheses]
+        scores = [each.score for each in other.hypotheses]
+        assert [each.score for each in one.hypotheses] == pytest.approx(scores, abs=1e-4)
+        assert one.attention is not None
+        assert other.attention is not None
+        assert (one.attention - other.attention).abs().max() < 1e-4
+    assert len({one.done.usage.tokens for one in sharing}) > 3
 
 
 def drift(head: TranslationHead, precision: Any) -> float:
