@@ -171,13 +171,15 @@ class Lane:
                 self._settle(work, logits[row : row + 1])
 
     def _run(self) -> bool:
-        """A run of all rows that write, as long as fits a turn and as none of them has anything else to do.
+        """A run of all rows that write, as long as fits a turn and as none of them has anything else to do. While prompts
+        wait, it is no longer than what was read of them just now.
 
         Returns:
             whether they read anything; if not, the reason shows when a token is drawn here.
         """
         writers, began = list(self._writers), perf_counter()
-        count = min(_LONGEST, max(1, int(_RUN / self._pace)), *(work.room for work in writers))
+        seconds = min(self._owed, _RUN) if self._prompts else _RUN
+        count = min(_LONGEST, max(1, int(seconds / self._pace)), *(work.room for work in writers))
         rows = [work.row() for work in writers]
         ran = self.stepper.run(count, rows, self._logits, self._forbidden.tolist(), self._ends)
         read = len(ran.ids)

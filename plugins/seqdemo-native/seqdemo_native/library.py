@@ -92,6 +92,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "put": (None, (_P, _I, _P)),
     "take": (None, (_P, _I, _P)),
     "step": (None, (_P, _P, _P, _I, _P)),
+    "read": (None, (_P, _I, _P, _I, _P)),
     "run": (_I, (_P, POINTER(Draw), _I, _I, _P, _I, _P, _I, _P, POINTER(Drawn))),
     "rewind": (_I, (_P, _I, _I)),
     "try_product": (_I, (c_char_p, _I, _P, _P, _I, _I, _P, _I, _P)),

@@ -66,6 +66,7 @@ class Weights:
         folded: whether the embedding lies in the first layer's input table.
         table: ``(V, G * H)``, or the embedding where it is not folded.
         level: of the kernels.
+        integers: whether weights are 8-bit integers.
         handle: of the library's model.
 
     Raises:
@@ -96,10 +97,11 @@ class Weights:
         self.table: Floats = np.array(table.detach().numpy(), order="C")
         self.count = 0
         lib = library()
-        kind, integers = _KINDS.index(layers.mode), precision == "int8"
+        kind, self.integers = _KINDS.index(layers.mode), precision == "int8"
         self.handle = lib.model(
-            self.level.encode(), kind, integers, self.hidden, self.vocabulary, pointer(self.table), self.table.shape[1]
-        )
+            self.level.encode(), kind, self.integers, self.hidden, self.vocabulary, pointer(self.table),
+            self.table.shape[1],
+        )  # fmt: skip
         weakref.finalize(self, lib.model_free, self.handle)
         if not self.folded:
             self._add(b"e", first.w, first.b)

@@ -104,6 +104,10 @@ void seqdemo_step(Stepper* stepper, const int32_t* ids, const int32_t* slots, in
     stepper->step(ids, slots, count, logits);
 }
 
+void seqdemo_read(Stepper* stepper, int slot, const int32_t* ids, int count, float* logits) {
+    stepper->read(slot, ids, count, logits);
+}
+
 int seqdemo_run(Stepper* stepper, const Draw* draws, int rows, int count, const int32_t* forbidden, int forbidden_count,
                 const int32_t* ends, int ends_count, float* logits, const Drawn* drawn) {
     return guarded([&] {

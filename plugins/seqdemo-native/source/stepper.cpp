@@ -97,7 +97,7 @@ void Stepper::cell(int layer, int slot, int row, const float* x) {
     feed(layer, row, h, model_.hidden);
 }
 
-void Stepper::forward(const int32_t* ids, const int32_t* slots, int count) {
+void Stepper::forward(const int32_t* ids, const int32_t* slots, int count, bool output) {
     const int layers = model_.layers();
     const auto vector = [&](int row) { return model_.table + (size_t)ids[row] * model_.table_width; };
     if (model_.enter) {
@@ -117,12 +117,13 @@ void Stepper::forward(const int32_t* ids, const int32_t* slots, int count) {
             }, &part, count);
             pool_.join();
         }
+        if (layer == layers - 1 && !output) continue;
         if (layer == layers - 1 && !model_.leave)
             multiply(model_.above[layer], layer, count, logits_.data(), logits_width_);
         else
             multiply(model_.above[layer], layer, count, x_.data(), width_);
     }
-    if (model_.leave) {
+    if (model_.leave && output) {
         for (int row = 0; row < count; row++)
             feed(layers + 1, row, x_.data() + row * width_, model_.leave->matrix().inputs);
         multiply(*model_.leave, layers + 1, count, logits_.data(), logits_width_);
@@ -147,6 +148,14 @@ void Stepper::step(const int32_t* ids, const int32_t* slots, int count, float* l
     for (int row = 0; row < count; row++)
         std::memcpy(logits + (size_t)row * model_.vocabulary, logits_.data() + row * logits_width_, model_.vocabulary * sizeof(float));
     finish();
+}
+
+void Stepper::read(int slot, const int32_t* ids, int count, float* logits) {
+    for (int at = 0; at < count; at++) {
+        forward(ids + at, &slot, 1, at + 1 == count);
+        finish();
+    }
+    std::memcpy(logits, logits_.data(), model_.vocabulary * sizeof(float));
 }
 
 int Stepper::run(const Draw* draws, int rows, int count, const std::vector<int32_t>& forbidden,
@@ -201,7 +210,7 @@ void Stepper::rewind(int slot, int count) {
     const size_t row = place - ran_.begin();
     slots_[slot] = before_[row];
     for (int at = 0; at < count; at++) {
-        forward(&read_[row][at], &slot, 1);
+        forward(&read_[row][at], &slot, 1, false);
         finish();
     }
 }

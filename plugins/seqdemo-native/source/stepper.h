@@ -42,6 +42,9 @@ public:
     // Read one token in each of some different slots; logits (count, V).
     void step(const int32_t* ids, const int32_t* slots, int count, float* logits);
 
+    // Read tokens one after another in one slot; logits (V) after the last.
+    void read(int slot, const int32_t* ids, int count, float* logits);
+
     // Draw and read up to `count` tokens in each row; `logits` (rows, V) before and after. Ends early, for all rows,
     // after a token of `ends`, and where nothing can be drawn for a row. Gives how many were read.
     int run(const Draw* draws, int rows, int count, const std::vector<int32_t>& forbidden,
@@ -79,8 +82,8 @@ private:
     void finish() { pool_.join(); }
     // One row's cell in a layer, its output taken in.
     void cell(int layer, int slot, int row, const float* x);
-    // All of a step but what start_ahead does, which is begun.
-    void forward(const int32_t* ids, const int32_t* slots, int count);
+    // All of a step but what start_ahead does, which is begun; logits only where they are wanted.
+    void forward(const int32_t* ids, const int32_t* slots, int count, bool output = true);
 
     const Model& model_;
     std::vector<Slot> slots_;

@@ -117,6 +117,28 @@ def test_rows_come_and_go_and_depend_on_no_other(
         assert verbs.equal(together.take(slot), alone.take(place))
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("count", [0, 1, 7, 16, 17, 60])
+def test_a_prompt_is_read_as_by_steps(head: TokenHead, precision: Any, count: int) -> None:
+    """The same bits, or in 32 bits as the head reads what is long; what rows were given last stays theirs meanwhile."""
+    made, other = stepper(head, precision), stepper(head, precision)
+    slots = seat(made, head, 2)
+    theirs = made.step([3, 4], slots)
+    before = theirs.clone()
+    ids, state = tokens(head, count), other.take(seat(other, head, 1)[0])
+    with torch.inference_mode():
+        logits, after = made.read(head, torch.tensor([ids], dtype=torch.long), state, {})
+        wanted, end, *_ = head.next(torch.tensor([ids], dtype=torch.long), state, {})
+    if 0 < count <= (16 if precision == "fp32" else 60):
+        wanted = [other.step([token], [0]).clone() for token in ids][-1]
+        assert torch.equal(logits, wanted)
+        assert verbs.equal(after, other.take(0))
+    else:
+        assert (logits - wanted).abs().max() < 1e-5
+        assert verbs.max_difference(after, end) < 1e-5
+    assert torch.equal(theirs, before)
+
+
 def test_a_state_goes_on_in_the_generic_stepper_and_back(head: TokenHead) -> None:
     """Taken from one and put into the other, both ways: the same as having been there all along."""
     native, generic, whole = stepper(head), GenericStepper(head, 1, CPU), GenericStepper(head, 1, CPU)
@@ -162,6 +184,8 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(make_head: Make) -> No
         lambda: made.step([0, -1], slots),
         lambda: made.put(slots[0], wrong, {}),
         lambda: made.put(9, head.initial_state(1), {}),
+        lambda: made.put(made.slots, head.initial_state(1), {}),
+        lambda: made.read(head, torch.tensor([[1, 99_999]]), head.initial_state(1), {}),
         lambda: made.take(-1),
         lambda: made.rewind(slots[0], 1),
     ):
