@@ -171,3 +171,41 @@ def test_a_row_nothing_can_be_drawn_for_ends_with_its_error(toy: Any, drawing: E
     with pytest.raises(PluginError, match="not numbers"):
         seen.extend(stream)
     assert len([one for one in seen if isinstance(one, Token)]) == 21
+
+
+def test_runs_are_short_while_prompts_wait(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the chunk that was read before; 10 ms where nobody waits. By a clock of steps and chunks alone."""
+    now, events = [0.0], list[tuple[str, int]]()
+
+    class Clocked(Runner):
+        counts: list[int] = []  # noqa: RUF012 - of this test's only stepper
+
+        def step(self, ids: Sequence[int], active: Sequence[int]) -> torch.Tensor:
+            now[0] += 0.001
+            return super().step(ids, active)
+
+        def read(self, head: Any, ids: torch.Tensor, *rest: Any) -> Any:
+            now[0] += 0.003
+            events.append(("read", ids.shape[1]))
+            return super().read(head, ids, *rest)
+
+        def run(self, count: int, *rest: Any) -> Ran:
+            events.append(("run", count))
+            return super().run(count, *rest)
+
+    monkeypatch.setattr("seqdemo.decoding.lane.perf_counter", lambda: now[0])
+    engine, head = Engine("cpu", make=Clocked), toy.ToyHead()
+    requests = [
+        toy.ask(head, max_tokens=200, alternatives=0),
+        toy.ask(head, "a" * 2000, max_tokens=60, alternatives=0),
+    ]
+    streams = engine.each(lambda one: [engine.submit(request) for request in one], [requests])[0]
+    for stream in streams:
+        stream.decoded()
+    engine.close()
+    reads = [at for at, (what, _) in enumerate(events) if what == "read"]
+    while_waiting = [count for at, (what, count) in enumerate(events) if what == "run" and reads[1] < at < reads[-1]]
+    after = [count for what, count in events[reads[-1] :] if what == "run"]
+    assert len(reads) >= 8
+    assert max(while_waiting) == 3
+    assert max(after) in {9, 10}
