@@ -6,9 +6,9 @@
 
 Writes the rows of LABELLED, and after them the sentences of ``--texts`` of 4 to 45 words, each once, with the teachers'
 mean probability of each label: self-training, the students' noise being their dropout (Xie et al. 2020, "Self-training
-with Noisy Student"). A sentence that stands in a file of ``--leave-out`` is left out, whatever its case and
-punctuation. Where the rows of ``--texts`` have labels of their own, say those of whole reviews, a sentence is taken to
-be likelier to share its review's: by ``--lean`` in odds, as a power of e.
+with Noisy Student"). A sentence of a text in a file of ``--leave-out`` is left out, whatever its case and punctuation.
+Where the rows of ``--texts`` have labels of their own, say those of whole reviews, a sentence is taken to be likelier
+to share its review's: by ``--lean`` in odds, as a power of e.
 
 All files are rows ``{"text", "label"}``. The same input gives the same bytes.
 """
@@ -78,9 +78,11 @@ def judged(teachers: Sequence[str], texts: Sequence[str]) -> Iterator[Scores]:
 
 def leant(scores: Scores, label: str | None, lean: float) -> Scores:
     """Probabilities, that of a label made likelier."""
+    if label is not None and label not in scores:
+        raise DataError(f"The texts have the label {label!r}, and the teachers know {', '.join(scores)} only.")
     odds = {name: share * math.exp(lean * (name == label)) for name, share in scores.items()}
     total = sum(odds.values())
-    return {name: round(share / total, 3) for name, share in odds.items()}
+    return {name: round(share / total, 6) for name, share in odds.items()}
 
 
 def main() -> None:
@@ -95,7 +97,8 @@ def main() -> None:
     given = parser.parse_args()
     try:
         known = rows_of(given.labelled)
-        left_out = {plain(row["text"]) for path in given.leave_out for row in rows_of(path)}
+        held = [row["text"] for path in given.leave_out for row in rows_of(path)]
+        left_out = {plain(part) for text in held for part in (text, *_END.split(text))}
         found = sentences([row for path in given.texts for row in rows_of(path)], left_out)
         scores = judged(given.teachers, list(found))
         more = [

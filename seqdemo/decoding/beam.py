@@ -271,9 +271,8 @@ class _Search:
         top = scores.max(axis=1, keepdims=True)
         if not np.isfinite(top).all():
             raise not_numbers()
-        # A product with ones adds up ten times as fast as numpy's sum in 64 bits; it is off by 5e-7 at most.
-        odds = np.exp(scores - top, dtype=np.float32)
-        total = np.log(odds @ np.ones(odds.shape[1], np.float32), dtype=np.float64) + top[:, 0]
+        # In 32 bits, which numpy adds in pairs: off by some 1e-6, in half the time that 64 take.
+        total = np.log(np.exp(scores - top, dtype=np.float32).sum(axis=1), dtype=np.float64) + top[:, 0]
         scores = scores.copy()
         scores[:, self._forbidden] = -inf
         width = min(self._options.beam_size, scores.shape[1])

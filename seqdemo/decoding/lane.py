@@ -171,8 +171,9 @@ class Lane:
                 self._settle(work, logits[row : row + 1])
 
     def _run(self) -> bool:
-        """A run of all rows that write, as long as fits a turn and as none of them has anything else to do. While prompts
-        wait, it is no longer than what was read of them just now.
+        """A run of all rows that write, as long as fits a turn and as none of them has anything else to do.
+
+        While prompts wait, it takes no longer than what is left of the time of the last chunk.
 
         Returns:
             whether they read anything; if not, the reason shows when a token is drawn here.

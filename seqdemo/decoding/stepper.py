@@ -15,8 +15,10 @@ from .contexts import join
 __all__ = ["Advance", "GenericStepper", "Sharing", "Stepper"]
 
 Advance = Callable[[Tensor, State, Context], StepOutput]
-Sharing = Callable[[Tensor, State, Context, Tensor], StepOutput]
 """One token in each of ``n`` rows: ``(n, 1)`` ids, their states and contexts."""
+
+Sharing = Callable[[Tensor, State, Context, Tensor], StepOutput]
+"""The same with contexts that rows share; last, the row of the context that each is given."""
 
 
 class GenericStepper(Stepper):

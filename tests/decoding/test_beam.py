@@ -159,7 +159,7 @@ def judged(head: Tiny, row: Mapping[str, Any], ids: tuple[int, ...], options: Be
     cover = 0.0
     if options.coverage_penalty:
         seen = attention[0, len(prompt) - 1 :].sum(0).tolist()
-        cover = options.coverage_penalty * sum(math.log(min(one, 1.0)) for one in seen)
+        cover = options.coverage_penalty * sum(math.log(min(max(one, 1e-9), 1.0)) for one in seen)
     return logprob / length_penalty(len(ids), options.length_penalty) + cover, logprob
 
 

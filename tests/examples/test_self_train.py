@@ -32,13 +32,14 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
 
 
-def teacher(folder: Path, labels: list[str]) -> Any:
+def teacher(folder: Path, labels: list[str], seed: int = 0) -> Any:
     pipe = seqdemo.pipeline(
         "sentiment",
         tokenizer="bytes",
         model_config={"hidden_size": 4},
         task_config={"labels": labels, "embedding_size": 4},
         device="cpu",
+        seed=seed,
     )
     pipe.save(folder)
     return pipe
@@ -51,7 +52,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def test_sentences_get_the_teachers_mean_leant_to_their_review(tmp_path: Path) -> None:
     """Rows that were labelled come first, as they were; then each sentence of 4 words or more once, none held out."""
-    pipes = [teacher(tmp_path / f"teacher{n}", ["bad", "good"]) for n in range(2)]
+    pipes = [teacher(tmp_path / f"teacher{n}", ["bad", "good"], seed=n) for n in range(2)]
+    assert len({pipe("so").scores["good"] for pipe in pipes}) == 2
     labelled = [{"text": "fine", "label": "good"}, {"text": "so", "label": {"bad": 0.5, "good": 0.5}}]
     told = run(
         write(tmp_path / "labelled.jsonl", labelled),
@@ -61,7 +63,7 @@ def test_sentences_get_the_teachers_mean_leant_to_their_review(tmp_path: Path) -
         "--teachers",
         *(tmp_path / f"teacher{n}" for n in range(2)),
         "--leave-out",
-        write(tmp_path / "held.jsonl", [{"text": "held out sentence it is"}]),
+        write(tmp_path / "held.jsonl", [{"text": "It goes on. Held out sentence it is"}]),
     )
     assert told.returncode == 0, told.stderr
     rows = [json.loads(line) for line in (tmp_path / "more.jsonl").read_text("utf-8").splitlines()]
@@ -70,19 +72,23 @@ def test_sentences_get_the_teachers_mean_leant_to_their_review(tmp_path: Path) -
     for row in rows[2:]:
         good = sum(float(pipe(row["text"]).scores["good"]) for pipe in pipes) / 2
         odds = good / (1 - good) * math.exp(0.5 if FOUND[row["text"]] == "good" else -0.5)
-        assert row["label"]["good"] == pytest.approx(odds / (1 + odds), abs=6e-4)
-        assert sum(row["label"].values()) == pytest.approx(1.0, abs=2e-3)
+        assert row["label"]["good"] == pytest.approx(odds / (1 + odds), abs=1e-5)
+        assert sum(row["label"].values()) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
-    """Teachers that know other labels, and a file that holds no rows: one line each, and nothing is written."""
+    """Teachers that know other labels, or not those of the texts, and a file without rows: nothing is written."""
     teacher(tmp_path / "one", ["bad", "good"])
     teacher(tmp_path / "other", ["no", "yes"])
     rows = write(tmp_path / "rows.jsonl", REVIEWS)
     (tmp_path / "broken.jsonl").write_text("{", "utf-8")
-    for labelled, said in ((rows, "the same labels"), (tmp_path / "broken.jsonl", "cannot be read")):
+    for labelled, teachers, said in (
+        (rows, ["one", "other"], "the same labels"),
+        (rows, ["other"], "the label 'good'"),
+        (tmp_path / "broken.jsonl", ["one"], "cannot be read"),
+    ):
         told = run(
-            labelled, tmp_path / "out.jsonl", "--texts", rows, "--teachers", tmp_path / "one", tmp_path / "other"
+            labelled, tmp_path / "out.jsonl", "--texts", rows, "--teachers", *(tmp_path / name for name in teachers)
         )
         assert told.returncode == 2
         assert said in told.stderr

@@ -62,7 +62,7 @@ struct Kernels {
     // Places, ascending, of keys that reach a bar; gives how many.
     int (*select32)(const int32_t* keys, int size, int32_t bar, int32_t* places);
     int (*select64)(const int64_t* keys, int size, int64_t bar, int32_t* places);
-    // Puts places of weights in order, the largest weight first, of equal ones the lower place; at most ARRANGED.
+    // Puts places of weights in order, the largest weight first, equal ones as they came; at most ARRANGED.
     void (*arrange)(const double* weights, int32_t* places, int count);
     // The largest weight (as its bits, none being negative) such that the weights that reach it make up `enough`.
     int64_t (*share)(const double* weights, int size, double enough);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int32_t LOWEST = std::numeric_limits<int32_t>::min();
 constexpr int SORTED = 64;  // tokens of a nucleus that are put in order
+static_assert(SORTED <= ARRANGED);
 
 // An integer of the same order.
 int64_t key_of(double value) {

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seqdemo_native.library import levels
 from seqdemo_native.stepper import NativePrepared, NativeStepper
 
 from seqdemo.decoding import Choice, choose, uniform
@@ -119,22 +120,46 @@ def test_every_rule_on_any_logits_draws_what_seqdemo_draws(data: st.DataObject) 
     assert (reported[0] if reported else []) == [one.id for one in wanted.candidates]
 
 
-_made: list[tuple[NativeStepper, int, TokenHead]] = []
+WIDE = "".join(map(chr, range(33, 400)))
+"""A text with so many characters that a nucleus may hold more tokens than are put in order."""
 
 
-def _rig() -> tuple[NativeStepper, int]:
+@pytest.mark.parametrize("level", levels())
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_nucleus_of_any_width_is_what_seqdemo_keeps(level: str, data: st.DataObject) -> None:
+    """Beside 64, 128 and all tokens, many of them equal, and on every level: the same tokens are drawn."""
+    made, size = _rig(level, WIDE)
+    options = SamplingOptions(
+        temperature=data.draw(st.sampled_from([0.4, 1.0, 20.0])),
+        top_k=data.draw(st.sampled_from([0, 40, 63, 64, 65, 100, 127, 128, 129, 300])),
+        top_p=data.draw(st.sampled_from([0.1, 0.5, 0.9, 0.99, 0.9999])),
+        alternatives=0,
+    )
+    noise = np.random.default_rng(data.draw(st.integers(0, 999))).normal(size=size)
+    logits = np.round(noise * data.draw(st.sampled_from([0.0, 0.3, 3.0])), data.draw(st.sampled_from([0, 1, 6])))
+    for position in range(8):
+        row = RunRow(0, options, 7, position, [])
+        wanted = choose(logits.astype(np.float32), options, uniform(7, position), [], [])
+        assert made.run(1, [row], logits[None].astype(np.float32), [], []).ids == [[wanted.id]]
+
+
+_made: dict[tuple[str, str], tuple[NativeStepper, int, TokenHead]] = {}
+
+
+def _rig(level: str = "", text: str = "a small text") -> tuple[NativeStepper, int]:
     """One stepper for all examples."""
-    if not _made:
+    if (level, text) not in _made:
         from seqdemo.pipeline import pipeline
 
-        pipe = pipeline(
-            model="lstm", tokenizer="char", texts=["a small text"], device="cpu", model_config={"hidden_size": 8}
-        )
+        pipe = pipeline(model="lstm", tokenizer="char", texts=[text], device="cpu", model_config={"hidden_size": 8})
         assert isinstance(pipe.head, TokenHead)
-        made = NativePrepared(pipe.head, CPU, "int8").stepper(pipe.head, 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SEQDEMO_NATIVE_LEVEL", level)
+            made = NativePrepared(pipe.head, CPU, "int8").stepper(pipe.head, 1)
         made.put(0, pipe.head.initial_state(1), {})
-        _made.append((made, pipe.head.output_tokenizer.vocab_size, pipe.head))
-    return _made[0][:2]
+        _made[level, text] = made, pipe.head.output_tokenizer.vocab_size, pipe.head
+    return _made[level, text][:2]
 
 
 def test_a_run_ends_for_all_rows_with_the_first_end(make_head: Make) -> None:

@@ -118,17 +118,23 @@ def test_rows_come_and_go_and_depend_on_no_other(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("count", [0, 1, 7, 16, 17, 60])
-def test_a_prompt_is_read_as_by_steps(head: TokenHead, precision: Any, count: int) -> None:
-    """The same bits, or in 32 bits as the head reads what is long; what rows were given last stays theirs meanwhile."""
-    made, other = stepper(head, precision), stepper(head, precision)
-    slots = seat(made, head, 2)
-    theirs = made.step([3, 4], slots)
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 60])
+def test_a_prompt_is_read_as_by_steps(
+    head: TokenHead, precision: Any, threads: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits, or in 32 bits as the head reads what is long. All slots are taken, and notice nothing."""
+    monkeypatch.setenv("SEQDEMO_NATIVE_THREADS", threads)
+    made, twin, other = (stepper(head, precision) for _ in range(3))
+    slots, own = seat(made, head, made.slots), seat(twin, head, made.slots)
+    theirs = made.step([3, 4, 5, 6], slots)
     before = theirs.clone()
+    twin.step([3, 4, 5, 6], own)
     ids, state = tokens(head, count), other.take(seat(other, head, 1)[0])
+    given = torch.tensor([ids], dtype=torch.long)
     with torch.inference_mode():
-        logits, after = made.read(head, torch.tensor([ids], dtype=torch.long), state, {})
-        wanted, end, *_ = head.next(torch.tensor([ids], dtype=torch.long), state, {})
+        logits, after = made.read(head, given, state, {})
+        wanted, end, *_ = head.next(given, state, {})
     if 0 < count <= (16 if precision == "fp32" else 60):
         wanted = [other.step([token], [0]).clone() for token in ids][-1]
         assert torch.equal(logits, wanted)
@@ -137,6 +143,9 @@ def test_a_prompt_is_read_as_by_steps(head: TokenHead, precision: Any, count: in
         assert (logits - wanted).abs().max() < 1e-5
         assert verbs.max_difference(after, end) < 1e-5
     assert torch.equal(theirs, before)
+    assert torch.equal(made.step([7, 6, 5, 4], slots), twin.step([7, 6, 5, 4], own))
+    for slot, place in zip(slots, own, strict=True):
+        assert verbs.equal(made.take(slot), twin.take(place))
 
 
 def test_a_state_goes_on_in_the_generic_stepper_and_back(head: TokenHead) -> None:

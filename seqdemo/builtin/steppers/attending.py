@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqdemo.builtin.models.fused import Fused
+from seqdemo.builtin.translation.attention import Dot
 from seqdemo.builtin.translation.head import DECODER, OUTPUT, REFINER, TranslationHead
 from seqdemo.errors import PluginError
 from seqdemo.plugin import Bidirectional, Context, Precision, Prepared, State, StepOutput, TokenHead
@@ -134,8 +135,6 @@ class _Encoder:
 class AttendingPrepared(Prepared):
     """The weights of a translation head whose models are torch's fused layers."""
 
-    shares = True
-
     def __init__(self, head: TokenHead, device: torch.device, precision: Precision) -> None:
         if not isinstance(head, TranslationHead):
             raise PluginError(f"{type(head).__name__} is no translation head.")
@@ -146,6 +145,8 @@ class AttendingPrepared(Prepared):
         self._decoder = _Model(head.decoder, DECODER, precision, embedding)
         self._refiner = _Model(head.refiner, REFINER, precision)
         self._attention = deepcopy(attention)
+        # Side by side, rows are filled up to as many as any input has: free for a product, not for a tanh of each.
+        self.shares = isinstance(attention, Dot)
         self._key, self._query = (
             product(layer.weight.detach().float(), torch.zeros(len(layer.weight)), precision)
             for layer in (attention.key, attention.query)

@@ -14,6 +14,7 @@ from seqdemo.builtin.steppers.config import AttendingStepperConfig
 from seqdemo.builtin.translation.config import TranslationOptions
 from seqdemo.builtin.translation.head import TranslationHead
 from seqdemo.decoding.beam import search
+from seqdemo.decoding.prepare import sharing
 from seqdemo.pipeline import Pipeline
 from seqdemo.plugin import Decoded, State
 from seqdemo.plugin import state as verbs
@@ -118,16 +119,17 @@ def test_a_search_that_shares_contexts_finds_the_same(monkeypatch: pytest.Monkey
     def searched() -> list[Decoded]:
         return search(head, rows, options, CPU)
 
-    sharing = searched()
-    monkeypatch.setattr(AttendingPrepared, "shares", False)
-    for one, other in zip(sharing, searched(), strict=True):
+    assert sharing(head, CPU) is not None
+    shared = searched()
+    monkeypatch.setattr("seqdemo.decoding.beam.sharing", lambda *_: None)
+    for one, other in zip(shared, searched(), strict=True):
         assert [each.ids for each in one.hypotheses] == [each.ids for each in other.hypotheses]
         scores = [each.score for each in other.hypotheses]
         assert [each.score for each in one.hypotheses] == pytest.approx(scores, abs=1e-4)
         assert one.attention is not None
         assert other.attention is not None
         assert (one.attention - other.attention).abs().max() < 1e-4
-    assert len({one.done.usage.tokens for one in sharing}) > 3
+    assert len({one.done.usage.tokens for one in shared}) > 3
 
 
 def drift(head: TranslationHead, precision: Any) -> float:
