@@ -118,6 +118,7 @@ class NativeStepper(Stepper):
         self._logits = np.zeros((slots, weights.vocabulary), dtype=np.float32)
         self._places = pointer(self._ids), pointer(self._slots), pointer(self._logits)
         self._read: dict[int, int] = {}
+        self._page = _Page(0, 0, 0)
 
     def put(self, slot: int, state: State, context: Context) -> None:
         self._put(self._slot(slot), state)
@@ -187,29 +188,21 @@ class NativeStepper(Stepper):
         recent = [np.asarray(_recent(row), dtype=np.int32) for row in rows]
         draws = (Draw * number)(*map(_draw, rows, recent))
         banned, last = (np.asarray(sorted(one), dtype=np.int32) for one in (forbidden, ends))
-        shape = (count, number)
-        ids, reported = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        logprobs, entropies = np.zeros(shape), np.zeros(shape)
-        likely, raw, ruled = (np.zeros((*shape, room), kind) for kind in (np.int32, np.float64, np.float64))
-        drawn = Drawn(
-            pointer(ids), pointer(logprobs), pointer(entropies), room, *map(pointer, (reported, likely, raw, ruled))
-        )
+        if not self._page.fits(count, number, room):
+            self._page = _Page(count, number, room)
+        page = self._page
         made = self._library.run(
             self._handle, draws, number, count, pointer(banned), len(banned), pointer(last), len(last),
-            self._places[2], byref(drawn),
+            self._places[2], byref(page.drawn),
         )  # fmt: skip
         if made < 0:
             raise failure()
         self._read = dict.fromkeys((row.slot for row in rows), made)
-        alternatives: list[list[Reported | None]] = [[None] * number for _ in range(made)]
-        for at, row in np.argwhere(reported[:made]).tolist():
-            here = at, row, slice(reported[at, row])
-            alternatives[at][row] = likely[here].tolist(), raw[here].tolist(), ruled[here].tolist()
         return Ran(
-            ids[:made].tolist(),
-            logprobs[:made].tolist(),
-            entropies[:made].tolist(),
-            alternatives,
+            page.ids[:made].tolist(),
+            page.logprobs[:made].tolist(),
+            page.entropies[:made].tolist(),
+            page.alternatives(made),
             torch.from_numpy(self._logits[:number]),
         )
 
@@ -223,6 +216,41 @@ class NativeStepper(Stepper):
         if not 0 <= slot < self.slots:
             raise PluginError(f"There is no slot {slot}: this stepper has {self.slots}.")
         return slot
+
+
+class _Page:
+    """Where runs write, used again by the next that fits: finding out where new memory lies takes longer than a token.
+
+    Args:
+        count: tokens at most, ``m``.
+        number: rows.
+        room: alternatives of a token.
+    """
+
+    def __init__(self, count: int, number: int, room: int) -> None:
+        self._size = count, number, room
+        shape = (count, number)
+        self.ids, self._reported = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        self.logprobs, self.entropies = np.zeros(shape), np.zeros(shape)
+        self._likely = np.zeros((*shape, room), np.int32)
+        self._raw, self._ruled = np.zeros((*shape, room)), np.zeros((*shape, room))
+        rest = (self._reported, self._likely, self._raw, self._ruled)
+        self.drawn = Drawn(
+            pointer(self.ids), pointer(self.logprobs), pointer(self.entropies), room, *(pointer(one) for one in rest)
+        )
+
+    def fits(self, count: int, number: int, room: int) -> bool:
+        """Whether a run may write here."""
+        most, *others = self._size
+        return count <= most and others == [number, room]
+
+    def alternatives(self, made: int) -> list[list[Reported | None]]:
+        """Of the tokens made, by token and row."""
+        found: list[list[Reported | None]] = [[None] * self._size[1] for _ in range(made)]
+        for at, row in np.argwhere(self._reported[:made]).tolist():
+            here = at, row, slice(self._reported[at, row])
+            found[at][row] = self._likely[here].tolist(), self._raw[here].tolist(), self._ruled[here].tolist()
+        return found
 
 
 def _end(lib: Any, handle: int, weights: Weights) -> None:
