@@ -41,8 +41,10 @@ _PER_THREAD = 512_000
 """Weights of a step worth a thread: less than that is read while two threads find out about each other."""
 
 _SHORT = 16
-"""Prompt tokens in 32 bits that are read in less time by steps than by torch's layer, which packs its weights at every
-call. With 8-bit weights steps take less time for any number: a third for 256 tokens with AVX-512."""
+"""Prompt tokens that are read in less time by steps than by torch's layer, which packs its weights at every call.
+
+With instructions for 8-bit products steps take less time for any number: a fifth or less for 256 tokens with AVX-512.
+"""
 
 _NAMES = {"avx512": "AVX-512 kernels", "avx2": "AVX2 kernels", "plain": "plain C++ kernels"}
 _SHARE = {"fp32": 1e-3, "int8": 0.2}
@@ -153,7 +155,8 @@ class NativeStepper(Stepper):
         """Nothing: whatever lies there is written over."""
 
     def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
-        if not ids.shape[1] or (ids.shape[1] > _SHORT and not self._weights.integers):
+        quick = self._weights.integers and self._weights.level != "plain"
+        if not ids.shape[1] or (ids.shape[1] > _SHORT and not quick):
             return super().read(head, ids, state, context)
         tokens = self._tokens(ids[0].tolist())
         # Memory of its own: what the last step of the rows gave is theirs until their next one.

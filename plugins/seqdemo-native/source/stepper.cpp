@@ -6,6 +6,7 @@
 
 namespace {
 
+constexpr int PIECE = 64;  // tokens of a prompt whose products share the weights they read
 constexpr int ROWS_WORTH_SHARING = 4;  // cells of fewer rows take less than handing them out
 
 }  // namespace
@@ -151,11 +152,57 @@ void Stepper::step(const int32_t* ids, const int32_t* slots, int count, float* l
 }
 
 void Stepper::read(int slot, const int32_t* ids, int count, float* logits) {
-    for (int at = 0; at < count; at++) {
-        forward(ids + at, &slot, 1, at + 1 == count);
-        finish();
-    }
+    for (int first = 0; first < count; first += PIECE)
+        read_piece(slot, ids + first, std::min(PIECE, count - first), first + PIECE >= count);
     std::memcpy(logits, logits_.data(), model_.vocabulary * sizeof(float));
+}
+
+void Stepper::read_piece(int slot, const int32_t* ids, int count, bool output) {
+    const int layers = model_.layers(), hidden = model_.hidden;
+    passed_.resize((size_t)PIECE * hidden);
+    passed_x_.resize(PIECE * width_);
+    passed_bytes_.resize(PIECE * depth_);
+    passed_rows_.resize(PIECE);
+    const auto vector = [&](int at) { return model_.table + (size_t)ids[at] * model_.table_width; };
+    const auto take_in = [&](int at, const float* x, int size) {
+        uint8_t* bytes = passed_bytes_.data() + at * depth_;
+        passed_rows_[at] = {x, bytes, 1.0f, passed_x_.data() + at * width_};
+        if (model_.integers) passed_rows_[at].scale = model_.kernels->quantise(x, size, (size + 3) / 4 * 4, bytes);
+    };
+    const auto product = [&](const Product& one, const Row* rows, int rows_count) {
+        job_.parts[0] = {&one.matrix(), rows, rows_count, one.matrix().blocks};
+        pool_.start(Job::work, &job_, one.matrix().blocks);
+        pool_.join();
+    };
+    if (model_.enter) {
+        for (int at = 0; at < count; at++) take_in(at, vector(at), model_.table_width);
+        product(*model_.enter, passed_rows_.data(), count);
+    }
+    for (int layer = 0; layer < layers; layer++) {
+        float* h = entry(slot, layer, 0);
+        float* c = model_.entries() > 1 ? entry(slot, layer, 1) : nullptr;
+        for (int at = 0; at < count; at++) {
+            const float* x = layer || model_.enter ? passed_x_.data() + at * width_ : vector(at);
+            model_.kernels->cell(model_.kind, hidden, x, ahead(slot, layer), h, c);
+            float* passed = passed_.data() + (size_t)at * hidden;
+            std::copy(h, h + hidden, passed);
+            take_in(at, passed, hidden);
+            Row next = passed_rows_[at];
+            next.y = ahead(slot, layer);
+            product(model_.recurrent[layer], &next, 1);
+        }
+        if (layer < layers - 1) {
+            product(model_.above[layer], passed_rows_.data(), count);
+        } else if (output) {
+            Row last = passed_rows_[count - 1];
+            last.y = model_.leave ? x_.data() : logits_.data();
+            product(model_.above[layer], &last, 1);
+        }
+    }
+    if (model_.leave && output) {
+        feed(layers + 1, 0, x_.data(), model_.leave->matrix().inputs);
+        multiply(*model_.leave, layers + 1, 1, logits_.data(), logits_width_);
+    }
 }
 
 int Stepper::run(const Draw* draws, int rows, int count, const std::vector<int32_t>& forbidden,

@@ -82,6 +82,8 @@ private:
     void finish() { pool_.join(); }
     // One row's cell in a layer, its output taken in.
     void cell(int layer, int slot, int row, const float* x);
+    // Read some tokens layer by layer, with the bits of steps; logits of the last where they are wanted.
+    void read_piece(int slot, const int32_t* ids, int count, bool output);
     // All of a step but what start_ahead does, which is begun; logits only where they are wanted.
     void forward(const int32_t* ids, const int32_t* slots, int count, bool output = true);
 
@@ -95,6 +97,10 @@ private:
     std::vector<float> x_, logits_;   // (slots, width_), (slots, logits_width_)
     size_t width_, logits_width_;
     std::vector<Row> rows_, ahead_rows_;
+    // Of a prompt, by token: a layer's outputs, what comes of them, and both as inputs of a product.
+    std::vector<float> passed_, passed_x_;
+    std::vector<uint8_t> passed_bytes_;
+    std::vector<Row> passed_rows_;
     Job job_, ahead_job_;
     // The last run: where it began, and what each row read.
     std::vector<int32_t> ran_;

@@ -10,7 +10,7 @@ import pytest
 import torch
 from seqdemo_native import weights
 from seqdemo_native.config import NativeStepperConfig
-from seqdemo_native.library import levels
+from seqdemo_native.library import level, levels
 from seqdemo_native.stepper import NativePrepared, NativeStepper
 
 from seqdemo.decoding import GenericStepper, choose, uniform
@@ -74,8 +74,8 @@ def test_full_precision_agrees_with_the_reference(
 def test_levels_agree(head: TokenHead, precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Logits of 50 tokens: in int8 the same bits on every level, in 32 bits to 1e-4."""
     found = []
-    for level in levels():
-        monkeypatch.setenv("SEQDEMO_NATIVE_LEVEL", level)
+    for one in levels():
+        monkeypatch.setenv("SEQDEMO_NATIVE_LEVEL", one)
         made = stepper(head, precision)
         (slot,) = seat(made, head)
         found.append(torch.cat([made.step([token], [slot]).clone() for token in tokens(head, 50)]))
@@ -119,11 +119,11 @@ def test_rows_come_and_go_and_depend_on_no_other(
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("threads", ["1", "3"])
-@pytest.mark.parametrize("count", [0, 1, 16, 17, 60])
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 64, 150])
 def test_a_prompt_is_read_as_by_steps(
     head: TokenHead, precision: Any, threads: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same bits, or in 32 bits as the head reads what is long. All slots are taken, and notice nothing."""
+    """The same bits, or as the head reads where that is quicker. All slots are taken, and notice nothing."""
     monkeypatch.setenv("SEQDEMO_NATIVE_THREADS", threads)
     made, twin, other = (stepper(head, precision) for _ in range(3))
     slots, own = seat(made, head, made.slots), seat(twin, head, made.slots)
@@ -135,7 +135,7 @@ def test_a_prompt_is_read_as_by_steps(
     with torch.inference_mode():
         logits, after = made.read(head, given, state, {})
         wanted, end, *_ = head.next(given, state, {})
-    if 0 < count <= (16 if precision == "fp32" else 60):
+    if count and (count <= 16 or (precision == "int8" and level() != "plain")):
         wanted = [other.step([token], [0]).clone() for token in ids][-1]
         assert torch.equal(logits, wanted)
         assert verbs.equal(after, other.take(0))
