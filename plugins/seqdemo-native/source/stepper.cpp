@@ -72,7 +72,11 @@ void Stepper::multiply(const Product& product, int place, int count, float* y, s
         rows_[row] = inputs_[(size_t)place * slots_.size() + row];
         rows_[row].y = y + row * stride;
     }
-    job_.parts[0] = {&product.matrix(), rows_.data(), count, product.matrix().blocks};
+    compute(product, rows_.data(), count);
+}
+
+void Stepper::compute(const Product& product, const Row* rows, int count) {
+    job_.parts[0] = {&product.matrix(), rows, count, product.matrix().blocks};
     pool_.start(Job::work, &job_, product.matrix().blocks);
     pool_.join();
 }
@@ -169,14 +173,9 @@ void Stepper::read_piece(int slot, const int32_t* ids, int count, bool output) {
         passed_rows_[at] = {x, bytes, 1.0f, passed_x_.data() + at * width_};
         if (model_.integers) passed_rows_[at].scale = model_.kernels->quantise(x, size, (size + 3) / 4 * 4, bytes);
     };
-    const auto product = [&](const Product& one, const Row* rows, int rows_count) {
-        job_.parts[0] = {&one.matrix(), rows, rows_count, one.matrix().blocks};
-        pool_.start(Job::work, &job_, one.matrix().blocks);
-        pool_.join();
-    };
     if (model_.enter) {
         for (int at = 0; at < count; at++) take_in(at, vector(at), model_.table_width);
-        product(*model_.enter, passed_rows_.data(), count);
+        compute(*model_.enter, passed_rows_.data(), count);
     }
     for (int layer = 0; layer < layers; layer++) {
         float* h = entry(slot, layer, 0);
@@ -189,14 +188,14 @@ void Stepper::read_piece(int slot, const int32_t* ids, int count, bool output) {
             take_in(at, passed, hidden);
             Row next = passed_rows_[at];
             next.y = ahead(slot, layer);
-            product(model_.recurrent[layer], &next, 1);
+            compute(model_.recurrent[layer], &next, 1);
         }
         if (layer < layers - 1) {
-            product(model_.above[layer], passed_rows_.data(), count);
+            compute(model_.above[layer], passed_rows_.data(), count);
         } else if (output) {
             Row last = passed_rows_[count - 1];
             last.y = model_.leave ? x_.data() : logits_.data();
-            product(model_.above[layer], &last, 1);
+            compute(model_.above[layer], &last, 1);
         }
     }
     if (model_.leave && output) {

@@ -75,6 +75,8 @@ private:
     float* ahead(int slot, int layer);
     // Multiply rows 0 … count - 1 of a place; the outputs of a row lie `stride` after those of the row before.
     void multiply(const Product& product, int place, int count, float* y, size_t stride);
+    // Multiply rows that say where their inputs and outputs lie.
+    void compute(const Product& product, const Row* rows, int count);
     // Take values in as a row of a place.
     void feed(int place, int row, const float* x, int size);
     // Multiply the layers' outputs by their recurrent weights; finish() waits for it.
