@@ -227,9 +227,12 @@ class _Search:
 
     def _context(self, rows: _Rows, owner: Tensor) -> tuple[Context, Tensor]:
         """For rows of these inputs, the context, and the inputs that it is of."""
-        needed = owner if self._sharing is None else torch.unique_consecutive(owner)
-        # Where rows share it, inputs that nobody needs any more cost little until they are many.
-        kept = torch.equal(needed, rows.inputs) if self._sharing is None else 2 * len(needed) > len(rows.inputs)
+        if self._sharing is None:
+            needed, kept = owner, torch.equal(owner, rows.inputs)
+        else:
+            needed = torch.unique_consecutive(owner)
+            # Inputs that nobody needs any more cost little until they are many.
+            kept = 2 * len(needed) > len(rows.inputs)
         return (rows.context, rows.inputs) if kept else (verbs.select(self._base[1], needed), needed)
 
     def _look(self, out: StepOutput, parent: Tensor) -> None:
