@@ -25,7 +25,7 @@ LEVEL = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mprefer-vector-width=512"]
 
-FILES = {"plain": LEVEL, **{name: ["-O2"] for name in ("model", "pool", "sampler", "stepper", "api")}}
+FILES = {"plain": LEVEL, **{name: ["-O2"] for name in ("model", "pool", "sampler", "stepper", "translator", "api")}}
 X86 = {"avx2": [*LEVEL, *AVX2], "avx512": [*LEVEL, *AVX512]}
 
 

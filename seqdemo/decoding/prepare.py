@@ -16,9 +16,20 @@ from seqdemo.errors import ConfigError
 from seqdemo.manager import manager
 from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, StepperConfig, TokenHead
 
+from .likeliest import Finding, likeliest
 from .stepper import Advance, GenericStepper, Sharing
 
-__all__ = ["PRECISIONS", "Stepping", "advancing", "check_precision", "open_stepper", "sharing", "starting", "stepping"]
+__all__ = [
+    "PRECISIONS",
+    "Stepping",
+    "advancing",
+    "check_precision",
+    "finding",
+    "open_stepper",
+    "sharing",
+    "starting",
+    "stepping",
+]
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
@@ -96,6 +107,19 @@ def sharing(head: TokenHead, device: torch.device) -> Sharing | None:
     """What does so where rows share a context, which is given once; None where each needs its own."""
     prepared = _prepare(head, device).prepared
     return partial(prepared.advance_sharing, head) if prepared is not None and prepared.shares else None
+
+
+def finding(head: TokenHead, device: torch.device) -> Finding:
+    """What finds the likeliest tokens of many rows."""
+    prepared = _prepare(head, device).prepared
+    return likeliest if prepared is None else partial(_found, prepared)
+
+
+def _found(
+    prepared: Prepared, logits: torch.Tensor, count: int, forbidden: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    made = prepared.likeliest(logits, count, forbidden)
+    return likeliest(logits, count, forbidden) if made is None else made
 
 
 def stepping(head: TokenHead, device: torch.device) -> Stepping:

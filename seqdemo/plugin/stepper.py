@@ -214,6 +214,20 @@ class Prepared:
         """
         raise NotImplementedError(f"{type(self).__name__} must define advance_sharing, or not say that it shares.")
 
+    def likeliest(self, logits: Tensor, count: int, forbidden: Sequence[int]) -> tuple[Tensor, Tensor] | None:
+        """The likeliest tokens of each row, for a search. None: seqdemo looks for them itself.
+
+        Args:
+            logits: ``(n, V)`` float32, as :meth:`advance` gave them; not modified.
+            count: how many, ``K <= V``.
+            forbidden: ids to leave out, ascending; their probability is given to nobody.
+
+        Returns:
+            log-probabilities ``(n, K)`` float64, the largest first, ``-inf`` where there are not so many and NaN in a
+            row whose logits are no distribution; and ids ``(n, K)``.
+        """
+        return None
+
 
 class StepperConfig(Config):
     """The light half of a stepper: says which heads it serves. Its module imports no torch."""

@@ -237,7 +237,8 @@ def main() -> None:
     texts = sentences(options.data, options.sentences)
     print(
         f"python {platform.python_version()}  torch {torch.__version__}  machine {processor()}  threads "
-        f"{options.threads}  rounds {options.rounds}  {pipe.parameters:,} parameters, {pipe.stepper.precision}"
+        f"{options.threads}  rounds {options.rounds}  {pipe.parameters:,} parameters, {pipe.stepper.precision} by "
+        f"{pipe.stepper.name!r}"
     )
     print(f"{'beam':>5}{'textbook /s':>15}{'seqdemo /s':>15}{'times':>9}{'same texts':>15}")
     for beam in options.beams:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from seqdemo.errors import ConfigError, PluginError
 
-__all__ = ["LEVELS", "Draw", "Drawn", "Floats", "Rules", "failure", "level", "levels", "library", "pointer"]
+__all__ = ["LEVELS", "Draw", "Drawn", "Floats", "Memory", "Rules", "failure", "level", "levels", "library", "pointer"]
 
 Floats = NDArray[np.float32]
 
@@ -80,6 +80,12 @@ class Drawn(Structure):
     ]
 
 
+class Memory(Structure):
+    """What sources were made into, as ``translator.h`` has it."""
+
+    _fields_ = [("memory", c_void_p), ("keys", c_void_p), ("lengths", c_void_p), ("size", c_int32)]
+
+
 _P, _I = c_void_p, c_int
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "error": (c_char_p, ()),
@@ -95,6 +101,13 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "read": (None, (_P, _I, _P, _I, _P)),
     "run": (_I, (_P, POINTER(Draw), _I, _I, _P, _I, _P, _I, _P, POINTER(Drawn))),
     "rewind": (_I, (_P, _I, _I)),
+    "translator": (_P, (c_char_p, _I, _I, _P, _I, _P, _I, _P, _I)),
+    "translator_free": (None, (_P,)),
+    "translator_network": (_I, (_P, c_char, _I)),
+    "translator_product": (_I, (_P, c_char, _P, _P, _I, _I)),
+    "encode": (_I, (_P, _P, _P, _I, _I, _P, _P)),
+    "advance": (_I, (_P, _P, _P, _I, POINTER(Memory), _P, _P, _P, _P, _P)),
+    "likeliest": (_I, (_P, _P, c_int64, _I, _P, _I, _I, _P, _P)),
     "try_product": (_I, (c_char_p, _I, _P, _P, _I, _I, _P, _I, _P)),
     "try_quantise": (c_float, (c_char_p, _P, _I, _P)),
     "try_tanh": (None, (c_char_p, _P, _I, _P)),

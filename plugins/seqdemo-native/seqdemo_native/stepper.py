@@ -33,7 +33,7 @@ from seqdemo.plugin import (
 from .library import Draw, Drawn, Rules, failure, library, pointer
 from .weights import Weights, reference
 
-__all__ = ["THREADS_VARIABLE", "NativePrepared", "NativeStepper"]
+__all__ = ["NAMES", "SHARE", "THREADS_VARIABLE", "NativePrepared", "NativeStepper", "threads"]
 
 THREADS_VARIABLE = "SEQDEMO_NATIVE_THREADS"
 
@@ -46,8 +46,8 @@ _SHORT = 16
 With instructions for 8-bit products steps take less time for any number: a fifth or less for 256 tokens with AVX-512.
 """
 
-_NAMES = {"avx512": "AVX-512 kernels", "avx2": "AVX2 kernels", "plain": "plain C++ kernels"}
-_SHARE = {"fp32": 1e-3, "int8": 0.2}
+NAMES = {"avx512": "AVX-512 kernels", "avx2": "AVX2 kernels", "plain": "plain C++ kernels"}
+SHARE = {"fp32": 1e-3, "int8": 0.2}
 """How far logits may be off on the first tokens, as a share of their range; other equations are off by more."""
 
 
@@ -59,14 +59,14 @@ class NativePrepared(Prepared):
 
     def __init__(self, head: TokenHead, device: torch.device, precision: Precision) -> None:
         io = head.token_io()
-        if io is None or precision not in _SHARE:
+        if io is None or precision not in SHARE:
             raise PluginError(f"The compiled stepper does not step {type(head).__name__} in {precision}.")
         self.precision = precision
         self._weights = weights = Weights(io, precision)
         self._threads = threads(weights.count)
         first = f"embedding {'folded into a table' if weights.folded else 'gathered'}"
         self.description = (
-            f"{_NAMES[weights.level]}, {self._threads} thread{'s' * (self._threads > 1)}; "
+            f"{NAMES[weights.level]}, {self._threads} thread{'s' * (self._threads > 1)}; "
             f"{first} of {weights.table.nbytes / 1e6:,.1f} MB; {weights.count / 1e6:,.1f}M weights a token"
         )
         ids = [k % weights.vocabulary for k in (0, 1, 2)]
@@ -75,7 +75,7 @@ class NativePrepared(Prepared):
         stepper.put(0, head.initial_state(1), {})
         found = torch.cat([stepper.step([token], [0]).clone() for token in ids])
         off = float((found - wanted).abs().max() / (wanted.amax() - wanted.amin()).clamp(min=1e-6))
-        if not off <= _SHARE[precision]:
+        if not off <= SHARE[precision]:
             raise PluginError(
                 f"{type(io.model).__name__} does not compute what its layers alone do (logits off by {off:.1e} of "
                 "their range), so the compiled stepper cannot stand in for it."

@@ -18,13 +18,13 @@ from seqdemo.plugin import Precision, RecurrentModel, TokenIO
 
 from .library import Floats, failure, level, library, pointer
 
-__all__ = ["TABLE_BYTES", "Weights", "layers_of", "reference"]
+__all__ = ["KINDS", "TABLE_BYTES", "Weights", "layer_of", "layers_of", "reference"]
 
 TABLE_BYTES = 256 << 20
 """What the first layer's input projections of all tokens, ``(V, G * H)`` in 32 bits, may take."""
 
 _ENTRIES = {nn.LSTM: ("h", "c"), nn.GRU: ("h",), nn.RNN: ("h",)}
-_KINDS = ("LSTM", "GRU", "RNN_TANH", "RNN_RELU")
+KINDS = ("LSTM", "GRU", "RNN_TANH", "RNN_RELU")
 """By torch's name, in the order of ``kernels.h``."""
 
 
@@ -78,7 +78,7 @@ class Weights:
         layers = None if model is None else layers_of(model)
         if model is None or layers is None:
             raise PluginError("The compiled stepper knows models on nn.LSTM, nn.GRU and nn.RNN in one direction only.")
-        read = [_layer(layers, k) for k in range(layers.num_layers)]
+        read = [layer_of(layers, k) for k in range(layers.num_layers)]
         top = (io.weight, io.bias) if io.project is None else io.project
         above = [(one.w, one.b) for one in read[1:]] + [(top[0].float(), top[1].float())]
         used = [*(part for one in read for part in one), io.embedding, io.weight, io.bias, *above[-1]]
@@ -97,7 +97,7 @@ class Weights:
         self.table: Floats = np.array(table.detach().numpy(), order="C")
         self.count = 0
         lib = library()
-        kind, self.integers = _KINDS.index(layers.mode), precision == "int8"
+        kind, self.integers = KINDS.index(layers.mode), precision == "int8"
         self.handle = lib.model(
             self.level.encode(), kind, self.integers, self.hidden, self.vocabulary, pointer(self.table),
             self.table.shape[1],
@@ -118,10 +118,12 @@ class Weights:
             raise failure()
 
 
-def _layer(layers: nn.RNNBase, k: int) -> _Layer:
+def layer_of(layers: nn.RNNBase, k: int) -> _Layer:
+    """One of torch's layers; without biases they are zeros."""
+
     def of(name: str) -> Tensor:
         found = getattr(layers, f"{name}_l{k}", None)
-        if not isinstance(found, Tensor):  # a model without biases
+        if not isinstance(found, Tensor):
             found = torch.zeros(len(getattr(layers, f"weight_hh_l{k}")))
         return found.detach().float()
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <string>
 
 #include "stepper.h"
+#include "translator.h"
 
 namespace {
 
@@ -118,6 +120,78 @@ int seqdemo_run(Stepper* stepper, const Draw* draws, int rows, int count, const 
 int seqdemo_rewind(Stepper* stepper, int slot, int count) {
     return guarded([&] {
         stepper->rewind(slot, count);
+        return 0;
+    });
+}
+
+// ---- translation ------------------------------------------------------------------------------------------------
+
+Translator* seqdemo_translator(const char* level, int integers, int threads, const float* embedding, int embedding_width,
+                               const float* table, int table_width, const float* weigh, int compared) {
+    Translator* made = nullptr;
+    guarded([&] {
+        auto found = std::make_unique<Translator>(kernels_of(level), integers, threads);
+        found->embedding = embedding;
+        found->embedding_width = embedding_width;
+        found->decoder.table = table;
+        found->decoder.table_width = table_width;
+        if (weigh != nullptr) found->weigh.assign(weigh, weigh + compared);
+        const float* weights = weigh != nullptr ? found->weigh.data() : nullptr;
+        found->attention = {compared, 1.0f / std::sqrt((float)compared), weights};
+        made = found.release();
+        return 0;
+    });
+    return made;
+}
+
+void seqdemo_translator_free(Translator* translator) { delete translator; }
+
+// Begin a network: 'e' is the encoder's next one, 'd' the decoder, 'r' the refiner. Then its layers, from below, one
+// product of each kind: 'w' enters it (the decoder's first one may do without), 'u' is its recurrent one. Others are
+// 'k' the keys', 'q' the queries', 'c' what combines, 'o' the output layer.
+int seqdemo_translator_network(Translator* translator, char place, int kind) {
+    return guarded([&] {
+        if (place == 'e') translator->encoder.emplace_back();
+        Network& network = place == 'e' ? translator->encoder.back() : place == 'd' ? translator->decoder : translator->refiner;
+        network.kind = static_cast<Kind>(kind);
+        translator->building = &network;
+        return 0;
+    });
+}
+
+int seqdemo_translator_product(Translator* translator, char place, const float* weight, const float* bias, int outputs, int inputs) {
+    return guarded([&] {
+        auto made = std::make_unique<Product>(weight, bias, outputs, inputs, translator->integers());
+        if (place == 'w' || place == 'u') {
+            auto& layers = translator->building->layers;
+            if (layers.empty() || layers.back().ahead) layers.emplace_back();
+            (place == 'w' ? layers.back().enter : layers.back().ahead) = std::move(made);
+        } else {
+            (place == 'k' ? translator->key : place == 'q' ? translator->query : place == 'c' ? translator->combine : translator->output) = std::move(made);
+        }
+        return 0;
+    });
+}
+
+int seqdemo_encode(Translator* translator, const int32_t* ids, const int32_t* lengths, int count, int size, float* memory, float* keys) {
+    return guarded([&] {
+        translator->encode(ids, lengths, count, size, memory, keys);
+        return 0;
+    });
+}
+
+int seqdemo_advance(Translator* translator, const int32_t* ids, const int32_t* owners, int count, const Memory* memory,
+                    const float* const* before, float* const* after, float* vectors, float* logits, float* weights) {
+    return guarded([&] {
+        translator->advance(ids, owners, count, *memory, before, after, vectors, logits, weights);
+        return 0;
+    });
+}
+
+int seqdemo_likeliest(Translator* translator, const float* logits, int64_t stride, int rows, const int32_t* banned,
+                      int banned_count, int count, double* logprobs, int64_t* ids) {
+    return guarded([&] {
+        translator->likeliest(logits, stride, rows, banned, banned_count, count, logprobs, ids);
         return 0;
     });
 }

@@ -44,6 +44,13 @@ struct Facts {
     double mean;      // of exp(logit - top) * (logit - top)
 };
 
+// How a query is compared with keys: (q . k) * scale, or weigh . tanh(q + k) where there is a weigh.
+struct Attention {
+    int size;            // of queries and keys
+    float scale;
+    const float* weigh;  // (size)
+};
+
 struct Kernels {
     const char* name;
     // Blocks first … last - 1 of a product, for any number of rows. A row's bits depend on no other row.
@@ -67,6 +74,12 @@ struct Kernels {
     // The largest weight (as its bits, none being negative) such that the weights that reach it make up `enough`.
     int64_t (*share)(const double* weights, int size, double enough);
     void (*tanh)(const float* x, int size, float* y);
+    // One query (size) over keys (count, size) and a memory (count, width): weights (count) and their mean (width).
+    void (*attend)(const Attention& attention, const float* query, const float* keys, const float* memory, int count,
+                   int width, float* weights, float* mean);
+    // Logits (size) -> the log of the sum of exp(logit - top), NaN where they are no distribution; values and ids of the
+    // `count` largest, the largest first, of equal ones the first, without those marked as banned (size). -inf fills up.
+    double (*likeliest)(const float* logits, int size, const uint8_t* banned, int count, float* top, float* values, int64_t* ids);
     // Reads memory, in pieces of 256 bytes, as fast as it comes.
     int32_t (*read)(const int8_t* bytes, int64_t size);
 };
