@@ -245,15 +245,39 @@ class Generating:
         Returns:
             whether something is to be done once it was read: to keep a snapshot, or to end.
         """
-        text = self._text
-        assert text is not None
-        self.channel.add((token, text.push(token), logprob, entropy, reported, self._position))
+        assert self._text is not None
+        self.channel.add((token, self._text.push(token), logprob, entropy, reported, self._position))
         self.recent.append(token)
-        self._position += 1
-        self._written += 1
+        return self._wrote(token, 1)
+
+    def write_run(
+        self,
+        tokens: Sequence[int],
+        logprobs: Sequence[float],
+        entropies: Sequence[float],
+        reported: Sequence[Reported | None],
+    ) -> tuple[int, bool]:
+        """Give out tokens that were drawn in a run, up to one after which something is to be done.
+
+        Returns:
+            how many were given out, and whether there is something to be done.
+        """
+        assert self._text is not None
+        texts = self._text.push_all(tokens[: self.room], self._ends)
+        count = len(texts)
+        places = range(self._position, self._position + count)
+        self.channel.add_all(zip(tokens, texts, logprobs, entropies, reported, places, strict=False))
+        self.recent.extend(tokens[:count])
+        return count, self._wrote(tokens[count - 1], count)
+
+    def _wrote(self, token: int, count: int) -> bool:
+        """Tokens were given out, this one last: whether something is to be done."""
+        assert self._text is not None
+        self._position += count
+        self._written += count
         if token in self._ends:
             self._reason = "end"
-        elif text.stopped_by is not None:
+        elif self._text.stopped_by is not None:
             self._reason = "stop"
         elif self._written < self._pause:
             return False

@@ -190,16 +190,15 @@ class Lane:
         self._logits = _array(ran.logits)
         due: list[Generating] = []
         failed: dict[Generating, BaseException] = {}
-        for row, work in enumerate(writers):
+        drawn = (zip(*each, strict=True) for each in (ran.ids, ran.logprobs, ran.entropies, ran.reported))
+        for work, *columns in zip(writers, *drawn, strict=True):
             try:
-                for at in range(read):
-                    token, logprob, entropy = ran.ids[at][row], ran.logprobs[at][row], ran.entropies[at][row]
-                    if work.write(token, logprob, entropy, ran.reported[at][row]):
-                        due.append(work)
-                        # Only here is a text looked at: what was drawn after its end is taken back.
-                        if at + 1 < read:
-                            self.stepper.rewind(work.slot, at + 1)
-                        break
+                wrote, something = work.write_run(*columns)
+                if something:
+                    due.append(work)
+                # Only here is a text looked at: what was drawn after its end is taken back.
+                if wrote < read:
+                    self.stepper.rewind(work.slot, wrote)
             except BaseException as error:  # noqa: BLE001 - a tokenizer may raise
                 failed[work] = error
         self._tell()

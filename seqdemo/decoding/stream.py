@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import fields
 from threading import Condition
-from typing import Self
+from typing import Any, Self
 
 from seqdemo.errors import SessionError
 from seqdemo.plugin import Alternative, Decoded, Done, Event, Prefill, Reported, Token
@@ -47,7 +49,7 @@ class Channel:
         self.snapshot: Snapshot | None = None
         self.anchors: dict[int, Snapshot] = {}
         self.stopped_by: str | None = None
-        self._text_of = text_of
+        self._texts = _Texts(text_of)
         self._stirred = stirred
         self._events: deque[Drawn | Prefill | Done] = deque()
         self._news = Condition()
@@ -59,6 +61,10 @@ class Channel:
     def add(self, drawn: Drawn) -> None:
         """Add a token, and wake nobody."""
         self._events.append(drawn)
+
+    def add_all(self, drawn: Iterable[Drawn]) -> None:
+        """Add tokens, and wake nobody."""
+        self._events.extend(drawn)
 
     def put(self, event: Prefill) -> None:
         """Add an event, and wake readers."""
@@ -97,11 +103,20 @@ class Channel:
                 return None
             return self._token(event) if isinstance(event, tuple) else event
 
-    def wait(self) -> None:
-        """Wait for the end, and for nothing before it."""
+    def rest(self) -> list[Event]:
+        """Wait for the end, and for nothing before it; then all events that nobody has read, or the error, once."""
         with self._news:
             while not self.ended:
                 self._news.wait()
+        found: list[Event] = []
+        events = self._events
+        while events:
+            # What has ended gets no more; but another reader may take some.
+            with suppress(IndexError):
+                event = events.popleft()
+                found.append(self._token(event) if isinstance(event, tuple) else event)
+        self.get()
+        return found
 
     def _more(self) -> bool:
         """Wait for an event; False when there will be none."""
@@ -121,13 +136,59 @@ class Channel:
 
     def _token(self, drawn: Drawn) -> Token:
         token, text, logprob, entropy, reported, position = drawn
-        alternatives: tuple[Alternative, ...] = ()
-        if reported is not None:
-            own = self._text_of
-            alternatives = tuple(
-                Alternative(one, own(one), raw, ruled) for one, raw, ruled in zip(*reported, strict=True)
-            )
-        return Token(token, text, logprob, entropy, alternatives, position)
+        if reported is None:
+            return _make_token(token, text, logprob, entropy, (), position)
+        ids, raw, ruled = reported
+        alternatives = tuple(map(_make_alternative, ids, map(self._texts.__getitem__, ids), raw, ruled))
+        return _make_token(token, text, logprob, entropy, alternatives, position)
+
+
+class _Texts(dict[int, str]):
+    """Tokens on their own, as text, each made once."""
+
+    def __init__(self, text_of: Callable[[int], str]) -> None:
+        super().__init__()
+        self._text_of = text_of
+
+    def __missing__(self, token: int) -> str:
+        text = self[token] = self._text_of(token)
+        return text
+
+
+def _setters(kind: type) -> list[Callable[[Any, Any], None]]:
+    """What sets each field of a frozen dataclass with slots, in order.
+
+    Its own ``__init__`` looks every field up by its name, which takes twice the time: and a reader of many streams does
+    little else.
+    """
+    return [getattr(kind, one.name).__set__ for one in fields(kind)]
+
+
+_set_id, _set_text, _set_logprob, _set_entropy, _set_alternatives, _set_position = _setters(Token)
+_set_other, _set_other_text, _set_raw, _set_ruled = _setters(Alternative)
+_new = object.__new__
+
+
+def _make_token(
+    token: int, text: str, logprob: float, entropy: float, alternatives: tuple[Alternative, ...], position: int
+) -> Token:
+    made = _new(Token)
+    _set_id(made, token)
+    _set_text(made, text)
+    _set_logprob(made, logprob)
+    _set_entropy(made, entropy)
+    _set_alternatives(made, alternatives)
+    _set_position(made, position)
+    return made
+
+
+def _make_alternative(token: int, text: str, raw: float, ruled: float) -> Alternative:
+    made = _new(Alternative)
+    _set_other(made, token)
+    _set_other_text(made, text)
+    _set_raw(made, raw)
+    _set_ruled(made, ruled)
+    return made
 
 
 class Stream(Iterator[Event]):
@@ -165,8 +226,7 @@ class Stream(Iterator[Event]):
         """Read the rest and put it together. Events read before are not in it."""
         tokens: list[Token] = []
         done: Done | None = None
-        self._channel.wait()
-        for event in iter(self._channel.get, None):
+        for event in self._channel.rest():
             if isinstance(event, Token):
                 tokens.append(event)
             elif isinstance(event, Done):

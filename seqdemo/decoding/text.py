@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from weakref import WeakKeyDictionary
 
 from seqdemo.plugin import Tokenizer
@@ -47,6 +48,19 @@ class TextStream:
     def pending(self) -> bytes:
         """Bytes of an incomplete character."""
         return self._decoder.pending
+
+    def push_all(self, tokens: Sequence[int], ends: AbstractSet[int]) -> list[str]:
+        """What :meth:`push` gives for each token, up to one of ``ends`` or one that completes a stop string."""
+        if self._between and not self._stops and not self.held and ends.isdisjoint(tokens):
+            known = [self._whole.get(token) for token in tokens]
+            if None not in known:
+                return known  # type: ignore[return-value]  # no None is in it
+        texts: list[str] = []
+        for token in tokens:
+            texts.append(self.push(token))
+            if token in ends or self.stopped_by is not None:
+                break
+        return texts
 
     def push(self, token: int) -> str:
         """The text that became certain with this token. Once a stop string was found: what came before it."""

@@ -10,7 +10,8 @@ others do. ``full events`` also gives log-probability, entropy and five alternat
 
 The floor is the time it takes to read as many bytes as a token's weights have, by the same threads, in a loop that does
 nothing else; native figures have their share of the rate that it allows beside them, and every side its ratio to ONNX
-Runtime int8. Sides take turns within a repetition; the table has medians and, in brackets, the lowest and highest.
+Runtime int8, where that is installed, and to the plain loop with oneDNN off. Sides take turns within a repetition; the
+table has medians and, in brackets, the lowest and highest.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from seqdemo.plugin import Prepared, RunRow, SamplingOptions, TokenHead
 CPU = torch.device("cpu")
 RUN = 32
 """Tokens of a run: those between two snapshots of a reply."""
+
+BARE = "plain nn.LSTM, oneDNN off"
 
 Rate = Callable[[int], float]
 """Makes about so many tokens, gives tokens a second."""
@@ -143,6 +146,7 @@ def sides_of(network: Any, threads: int, absent: dict[str, str]) -> dict[str, Ra
         head = decode.head_of(network, precision)
         sides[f"seqdemo {precision}"] = stepping(RecurrentPrepared(head, CPU, precision), head, usual)
     sides["plain nn.LSTM"] = drawn_outside(decode.Side(decode.plain(network), usual))
+    sides[BARE] = drawn_outside(decode.Side(decode.plain(network), usual, onednn=False))
     for name, integers in (("ONNX Runtime fp32", False), ("ONNX Runtime int8", True)):
         try:
             sides[name] = drawn_outside(decode.Side(decode.peers.onnx_runtime(network, threads, integers), usual))
@@ -173,7 +177,7 @@ def measure(size: str, threads: int, repeats: int, seconds: float, absent: dict[
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """Medians with spread; of each side, its ratio to ONNX Runtime int8 and its share of the floor of its width."""
+    """Medians with spread; of each side, its ratios and its share of the floor of its width."""
     names = list(dict.fromkeys(name for result in results.values() for name in result["speeds"]))
     lines = ["| tokens/s, batch 1, sampled | " + " | ".join(results) + " |", "| --- |" + " --- |" * len(results)]
     for name in names:
@@ -182,8 +186,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             speeds = {side: statistics.median(each) for side, each in result["speeds"].items()}
             each = result["speeds"][name]
             cell = f"{speeds[name]:,.0f} [{min(each):,.0f}-{max(each):,.0f}]"
-            if "floor" not in name and "ONNX Runtime int8" in speeds:
-                cell += f" x{speeds[name] / speeds['ONNX Runtime int8']:.2f}"
+            if "floor" not in name:
+                against = [one for one in ("ONNX Runtime int8", BARE) if one in speeds]
+                cell += "".join(f" x{speeds[name] / speeds[one]:.2f}" for one in against)
             if name.startswith("native"):
                 width = "int8" if "int8" in name else "fp32"
                 cell += f", {speeds[name] / speeds[f'floor {width}']:.2f} of the floor"
@@ -209,7 +214,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         results = {size: measure(size, chosen.threads, chosen.repeats, chosen.seconds, absent) for size in chosen.sizes}
     about = decode.versions() | {"level": level()}
     print(", ".join(f"{name} {value}" for name, value in about.items()) + f"; {chosen.threads} thread(s)")
-    print(f"{chosen.repeats} repetitions, median [lowest-highest], xR: R times ONNX Runtime int8\n")
+    print(f"{chosen.repeats} repetitions, median [lowest-highest], xR: R times ONNX Runtime int8, {BARE}\n")
     print(table(results))
     for name, why in absent.items():
         print(f"\n{name}: {why}")

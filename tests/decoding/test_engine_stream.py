@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, asdict
 from typing import Any
 
 import pytest
 import torch
 
 from seqdemo.decoding import CHUNK, Engine, uniform
-from seqdemo.plugin import Done, Prefill, Token
+from seqdemo.decoding.text import token_text
+from seqdemo.plugin import Alternative, Done, Prefill, Token
 from seqdemo.plugin import state as verbs
 
 LONG = 1_000_000
@@ -31,6 +33,20 @@ def test_events_come_in_order_and_make_up_the_text(toy: Any, head: Any, engine: 
     assert done.usage.state_bytes == verbs.nbytes(head.initial_state(1))
     text = "".join(token.text for token in tokens) + done.text
     assert text == head.output_tokenizer.decode([token.id for token in tokens])
+
+
+def test_what_is_read_is_what_its_own_constructor_makes(toy: Any, head: Any, engine: Engine) -> None:
+    """Tokens and alternatives are equal to, hash as, print as and are as frozen as any; read one by one or at once."""
+    request = toy.ask(head, temperature=1.0, alternatives=3)
+    one_by_one = [event for event in engine.submit(request) if isinstance(event, Token)]
+    assert list(engine.submit(request).decoded().tokens) == one_by_one
+    for token in one_by_one:
+        others = tuple(Alternative(**asdict(one)) for one in token.alternatives)
+        again = Token(token.id, token.text, token.logprob, token.entropy, others, token.position)
+        assert (again, hash(again), repr(again)) == (token, hash(token), repr(token))
+        assert [one.text for one in others] == [token_text(head.output_tokenizer, one.id) for one in others]
+        with pytest.raises(FrozenInstanceError):
+            token.text = ""  # type: ignore[misc]
 
 
 def test_the_loop_is_that_of_a_plain_reading_of_the_definition(toy: Any, head: Any, engine: Engine) -> None:

@@ -76,3 +76,26 @@ def test_half_a_character_at_the_end_becomes_a_replacement_character(toy: Any) -
     assert [stream.push(byte) for byte in half] == ["", ""]
     assert stream.pending == half
     assert stream.finish() == "\ufffd"
+
+
+@settings(deadline=None, max_examples=150)
+@given(letters, stops, st.data())
+def test_a_run_of_tokens_gives_what_each_gives(text: str, stops: list[str], data: Any) -> None:
+    """Up to a stop string or an end, whatever was pushed before; what is held back is the same then."""
+    raw = text.encode()
+    cuts = sorted({0, len(raw), *data.draw(st.lists(st.integers(0, len(raw)), max_size=12))})
+    tokenizer: Any = Pieces([raw[a:b] for a, b in pairwise(cuts)])
+    tokens = data.draw(st.lists(st.integers(0, len(cuts) - 2), max_size=12)) if len(cuts) > 1 else []
+    ends = data.draw(st.sets(st.sampled_from(tokens), max_size=1)) if tokens else set()
+    split = data.draw(st.integers(0, len(tokens)))
+    one, other = TextStream(tokenizer, stops), TextStream(tokenizer, stops)
+    wanted: list[str] = []
+    for token in tokens:
+        wanted.append(one.push(token))
+        if token in ends or one.stopped_by is not None:
+            break
+    found = other.push_all(tokens[:split], ends)
+    if len(found) == split and other.stopped_by is None and ends.isdisjoint(tokens[:split]):
+        found += other.push_all(tokens[split:], ends)
+    assert found == wanted
+    assert (other.stopped_by, other.held, other.pending) == (one.stopped_by, one.held, one.pending)
