@@ -41,10 +41,8 @@ _PER_THREAD = 512_000
 """Weights of a step worth a thread: less than that is read while two threads find out about each other."""
 
 _SHORT = 16
-"""Prompt tokens that are read in less time by steps than by torch's layer, which packs its weights at every call.
-
-With instructions for 8-bit products steps take less time for any number: a fifth or less for 256 tokens with AVX-512.
-"""
+"""Prompt tokens that plain C++ reads in less time than torch's layer, which packs its weights at every call. With
+vector instructions it is any number."""
 
 NAMES = {"avx512": "AVX-512 kernels", "avx2": "AVX2 kernels", "plain": "plain C++ kernels"}
 SHARE = {"fp32": 1e-3, "int8": 0.2}
@@ -155,8 +153,7 @@ class NativeStepper(Stepper):
         """Nothing: whatever lies there is written over."""
 
     def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
-        quick = self._weights.integers and self._weights.level != "plain"
-        if not ids.shape[1] or (ids.shape[1] > _SHORT and not quick):
+        if not ids.shape[1] or (ids.shape[1] > _SHORT and self._weights.level == "plain"):
             return super().read(head, ids, state, context)
         tokens = self._tokens(ids[0].tolist())
         # Memory of its own: what the last step of the rows gave is theirs until their next one.

@@ -36,9 +36,6 @@ _PER_THREAD = 1 << 26
 """Multiplications worth a thread. Where another process takes a core, threads that wait for each other are slower than
 one by orders of magnitude; a row of all but the largest models is stepped by one."""
 
-_SHORT = 32
-"""Tokens up to which reading one by one is faster than torch's own layer, which packs its weights in each call."""
-
 
 class _Row(NamedTuple):
     """One layer's part of ``n`` rows: its entries, and ``U h + d`` ``(n, G * H)`` for the step to come."""
@@ -60,7 +57,6 @@ class _Weights:
         split: ``G * H``.
         leave: what is above the last product, where the head has a projection.
         dtype: of the pipeline's states.
-        whole: whether torch's own layer reads sequences in the precision chosen.
     """
 
     kind: Kind
@@ -72,7 +68,6 @@ class _Weights:
     split: int
     leave: Product | None
     dtype: torch.dtype
-    whole: bool
 
     @property
     def parts(self) -> tuple[Product | Pair, ...]:
@@ -122,7 +117,6 @@ def _prepared(io: TokenIO, model: Fused, precision: Precision) -> _Weights:
         split=len(u),
         leave=None if io.project is None else product(io.weight.float(), io.bias.float(), precision),
         dtype=io.weight.dtype,
-        whole=precision == "fp32" and io.weight.dtype == torch.float32,
     )
 
 
@@ -190,7 +184,7 @@ class RecurrentStepper(Stepper):
 
     def read(self, head: TokenHead, ids: Tensor, state: State, context: Context) -> tuple[Tensor, State]:
         weights = self._weights
-        if not ids.shape[1] or (weights.whole and ids.shape[1] > _SHORT):
+        if not ids.shape[1]:
             return super().read(head, ids, state, context)
         x = weights.table[ids[0].numpy()]
         if weights.enter is not None:

@@ -177,3 +177,36 @@ def test_the_quantised_engine_in_use_stays_the_one_it_was() -> None:
     before = torch.backends.quantized.engine
     product(*case((7, 3))[:2], "int8")
     assert torch.backends.quantized.engine == before
+
+
+class Library:
+    """A matrix library that remembers how many threads it was told to take."""
+
+    def __init__(self, threads: int) -> None:
+        self.num_threads = threads
+        self.told: list[int] = []
+
+    def set_num_threads(self, threads: int) -> None:
+        self.num_threads = threads
+        self.told.append(threads)
+
+
+def test_one_row_takes_one_thread_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gives the others back; several rows, and matrices that are not shared out anyway, change nothing."""
+    library = Library(3)
+    monkeypatch.setattr(products, "_libraries", lambda: [library])
+    weight, bias = torch.randn(300, 100), torch.randn(300)
+    made, x = products.Plain(weight, bias), np.random.default_rng(0).normal(size=(2, 100)).astype(np.float32)
+    wanted = (torch.from_numpy(x).double() @ weight.double().T + bias).numpy()
+    np.testing.assert_allclose(made(x), wanted, atol=1e-4)
+    products.Plain(weight[:9], bias[:9])(x[:1])
+    assert library.told == []
+    np.testing.assert_allclose(made(x[:1]), wanted[:1], atol=1e-4)
+    assert library.told == [1, 3]
+
+
+def test_numpys_own_library_is_known() -> None:
+    """Where it is one whose threads can be counted, as in the wheels for Linux and Windows."""
+    if "openblas" not in str(np.show_config(mode="dicts")).lower():
+        pytest.skip("numpy was built with another matrix library here")
+    assert any(library.internal_api == "openblas" for library in products._libraries())
