@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 from seqdemo.plugin import Translation
 
@@ -129,9 +130,14 @@ def _pair(grid: _Grid, words: Words) -> Markup:
     return element("div", *lines, class_="sd-pair")
 
 
+def _upright(text: str) -> str | None:
+    """The class of a column's name that stands upright: of characters that keep their way up in vertical text."""
+    return "sd-upright" if any(east_asian_width(character) in "WF" for character in text) else None
+
+
 def _heat(grid: _Grid, words: Words) -> Markup:
     names = [
-        element("th", element("span", text.strip() or "␣"), scope="col", data_at=at)
+        element("th", element("span", text.strip() or "␣"), scope="col", data_at=at, class_=_upright(text))
         for at, text in enumerate(grid.source)
     ]
     rows = []

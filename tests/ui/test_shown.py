@@ -88,6 +88,15 @@ def test_an_alignment_is_a_table_of_both_texts() -> None:
     assert "alternatives" not in html
 
 
+def test_names_of_columns_that_have_a_way_up_keep_it() -> None:
+    """Chinese stands upright above its column, whatever the page's language; Latin lies on its side."""
+    html = render(Translation("a好", "x", -1.5, ("a", "好"), ("x",), ((0.5, 0.5),)))
+    assert re.findall(r'<th scope="col" data-at="\d"([^>]*)><span>(.)', html) == [
+        ("", "a"),
+        (' class="sd-upright"', "好"),
+    ]
+
+
 def test_texts_found_stand_with_their_scores() -> None:
     """Where a search gave several, each has a row."""
     found = (Hypothesis("x", -0.5, -1.0), Hypothesis(NASTY, -0.75, -2.0))
