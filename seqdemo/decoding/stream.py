@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import fields
 from threading import Condition
 from typing import Any, Self
@@ -103,20 +102,11 @@ class Channel:
                 return None
             return self._token(event) if isinstance(event, tuple) else event
 
-    def rest(self) -> list[Event]:
-        """Wait for the end, and for nothing before it; then all events that nobody has read, or the error, once."""
+    def wait(self) -> None:
+        """Wait for the end, and for nothing before it."""
         with self._news:
             while not self.ended:
                 self._news.wait()
-        found: list[Event] = []
-        events = self._events
-        while events:
-            # What has ended gets no more; but another reader may take some.
-            with suppress(IndexError):
-                event = events.popleft()
-                found.append(self._token(event) if isinstance(event, tuple) else event)
-        self.get()
-        return found
 
     def _more(self) -> bool:
         """Wait for an event; False when there will be none."""
@@ -226,7 +216,8 @@ class Stream(Iterator[Event]):
         """Read the rest and put it together. Events read before are not in it."""
         tokens: list[Token] = []
         done: Done | None = None
-        for event in self._channel.rest():
+        self._channel.wait()
+        for event in iter(self._channel.get, None):
             if isinstance(event, Token):
                 tokens.append(event)
             elif isinstance(event, Done):

@@ -96,11 +96,14 @@ class Plain:
         self.name = name
         self.count = weight.numel()
         # One row takes a third of the time when its inputs, rather than its outputs, are what lies far apart.
-        self._weight, self._bias = weight.t().contiguous(), bias.numpy()
-        self._plain: Floats = self._weight.numpy()
+        self._weight: Floats = weight.t().contiguous().numpy()
+        self._bias = bias.numpy()
 
     def __call__(self, x: Floats) -> Floats:
-        y: Floats = _one_row(x, self._plain) if len(x) == 1 else torch.mm(torch.from_numpy(x), self._weight).numpy()
+        if len(x) == 1:
+            y = _one_row(x, self._weight)
+        else:
+            y = torch.mm(torch.from_numpy(x), torch.from_numpy(self._weight)).numpy()
         y += self._bias
         return y
 
