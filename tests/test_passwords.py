@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,13 +22,13 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Passwords:
     return Passwords(tmp_path / "deep" / "passwords.json")
 
 
-def test_who_may_log_in(kept: Passwords) -> None:
+def test_who_may_log_in(kept: Passwords, run_async: Any) -> None:
     """Only the right password of a known name does; a change and a removal count at once."""
     assert kept.add("ada", "correct horse", admin=True)
     assert kept.add("李雷", "另一个很长的密码")
 
     def may(name: str, password: str) -> bool:
-        return asyncio.run(kept.check(name, password))
+        return run_async(kept.check(name, password))
 
     assert may("ada", "correct horse")
     assert may("李雷", "另一个很长的密码")

@@ -36,8 +36,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: str) -> None:
-    """A table as wide as the terminal, or 120 columns where the output is no terminal; ``nothing`` without rows."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: str, *, numbers: bool = False) -> None:
+    """A table as wide as the terminal, or 120 columns where the output is no terminal; ``nothing`` without rows.
+
+    With ``numbers`` all columns but the first are figures: flush right, never on two lines, close together.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -47,9 +50,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: 
     if not listed:
         click.echo(nothing)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    padding = (0, 0) if numbers else (0, 1)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
     for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
+        figures = numbers and number > 0
+        table.add_column(
+            column, no_wrap=figures or number == 0, overflow="fold", justify="right" if figures else "left"
+        )
     for row in listed:
         table.add_row(*map(Text, row))
     known = sys.stdout.isatty() or "COLUMNS" in os.environ

@@ -17,7 +17,7 @@ def ask(page: str) -> gr.Request:
     return gr.Request(username="ada", session_hash=page)
 
 
-def test_it_follows_and_then_stands_where_the_other_stands(chat: ChatTab) -> None:
+def test_it_follows_and_then_stands_where_the_other_stands(chat: ChatTab, run_async: Any) -> None:
     """Both tabs are sent the same tokens; a stale one is told to reload; afterwards each may go on in its turn."""
     first, second = chat.tabs.arrive("one", "login:ada"), chat.tabs.arrive("two", "login:ada")
 
@@ -60,4 +60,4 @@ def test_it_follows_and_then_stands_where_the_other_stands(chat: ChatTab) -> Non
         await saying("one", "the end")
         assert said(first)[-2] == "the end"
 
-    asyncio.run(scenario())
+    run_async(scenario())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,7 +102,7 @@ async def last(updates: Any) -> Any:
     return found
 
 
-def test_the_server_itself_refuses(source: Any, own_home: Path) -> None:
+def test_the_server_itself_refuses(source: Any, own_home: Path, run_async: Any) -> None:
     """Loading, unloading, adding, settings and scanning are refused to whom they are not for, however they ask."""
     visitors = Visitors(b"k" * 32, None, local=False)
     loader, asked = Loader(source), ask(None)
@@ -113,18 +112,18 @@ def test_the_server_itself_refuses(source: Any, own_home: Path) -> None:
             tab = ModelsTab(source, visitors, loader, model, list)
         plugins_tab(demo, source, visitors)
     for verb in ("load", "unload"):
-        shown = asyncio.run(last(tab._act(asked, SimpleNamespace(verb=verb, name="stories"))))
+        shown = run_async(last(tab._act(asked, SimpleNamespace(verb=verb, name="stories"))))
         assert "admin" in shown[tab.news]
     assert loader.held() == []
     assert "admin" in tab._set(asked, 0.0)
     assert loader.patience == 15 * 60
     place = str(source.place / "stories")
-    assert "admin" in asyncio.run(last(tab._look(asked, place)))[tab.offered]
-    assert "admin" in asyncio.run(last(tab._add(asked, source.offer(place), "x")))[tab.offered]
+    assert "admin" in run_async(last(tab._look(asked, place)))[tab.offered]
+    assert "admin" in run_async(last(tab._add(asked, source.offer(place), "x")))[tab.offered]
     assert not (own_home / "checkpoints").exists()
     functions = {fn.fn.__name__: fn.fn for fn in demo.fns.values() if fn.fn is not None}
-    assert "admin" in asyncio.run(functions["rescan"](asked))
-    listed, button = asyncio.run(functions["arrive"](asked))
+    assert "admin" in run_async(functions["rescan"](asked))
+    listed, button = run_async(functions["arrive"](asked))
     assert "ModuleNotFoundError" in listed
     assert "Traceback (most" not in listed
     assert button.interactive is False

@@ -19,7 +19,7 @@ async def all_of(updates: Any) -> list[dict[Any, Any]]:
     return [update async for update in updates]
 
 
-def test_an_old_notice_goes_before_a_new_one_comes(chat: ChatTab) -> None:
+def test_an_old_notice_goes_before_a_new_one_comes(chat: ChatTab, run_async: Any) -> None:
     """Who sends again what was refused sees the line go, and it comes back if it is refused again."""
     ask = gr.Request(username="ada", session_hash="one")
     chat.tabs.arrive("one", "login:ada")
@@ -33,10 +33,10 @@ def test_an_old_notice_goes_before_a_new_one_comes(chat: ChatTab) -> None:
             assert first == {chat.notice: ""}
             assert "disk is full" in last[chat.notice]
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
-def test_regenerate_pressed_twice_makes_one_version(chat: ChatTab) -> None:
+def test_regenerate_pressed_twice_makes_one_version(chat: ChatTab, run_async: Any) -> None:
     """The second press comes while the first is being answered, and changes nothing."""
     ask, again = gr.Request(username="ada", session_hash="one"), gr.EventData(None, {"verb": "again"})
     tab = chat.tabs.arrive("one", "login:ada")
@@ -53,4 +53,4 @@ def test_regenerate_pressed_twice_makes_one_version(chat: ChatTab) -> None:
         assert not shown[-1]["busy"]
         assert tab.talk.messages[-1].count == 2
 
-    asyncio.run(scenario())
+    run_async(scenario())

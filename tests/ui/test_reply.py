@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from seqdemo.plugin import Done, Token, Usage
@@ -27,7 +26,7 @@ class Scripted:
             self.events += 1
 
 
-def test_updates_are_coalesced() -> None:
+def test_updates_are_coalesced(run_async: Any) -> None:
     """However fast tokens come, there is one tick for each interval, none where nothing is new, and one at the end."""
     reply, slept, script = Scripted(), [], [1000, 0, 0, 500, 1]
 
@@ -39,11 +38,11 @@ def test_updates_are_coalesced() -> None:
     async def run() -> list[int]:
         return [len(reply.message.tokens) async for _ in pulses(reply, 25, rest)]
 
-    assert asyncio.run(run()) == [0, 1000, 1500, 1501]
+    assert run_async(run()) == [0, 1000, 1500, 1501]
     assert slept == [1 / 25] * 5
 
 
-def test_whoever_is_behind_is_waited_for() -> None:
+def test_whoever_is_behind_is_waited_for(run_async: Any) -> None:
     """While it is behind there is one tick a second, and none is held back once it is not, or at the end."""
     reply, slept = Scripted(), [0]
 
@@ -56,7 +55,7 @@ def test_whoever_is_behind_is_waited_for() -> None:
         behind = lambda: not 50 < slept[0] <= 55  # noqa: E731 - as the page passes it
         return [slept[0] async for _ in pulses(reply, 25, rest, behind)]
 
-    assert asyncio.run(run()) == [25, 50, 51, 52, 53, 54, 55, 80, 100]
+    assert run_async(run()) == [25, 50, 51, 52, 53, 54, 55, 80, 100]
 
 
 def test_an_update_carries_what_is_not_on_the_screen(source: Any) -> None:
