@@ -8,6 +8,7 @@ neighbours: every sum runs over one row, in one order, however many there are.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -194,7 +195,7 @@ def draw_alone(logits: Floats, options: SamplingOptions, number: float, recent: 
     reported: Reported | None = None
     if choice.candidates:
         ids, raw, ruled = zip(*choice.candidates, strict=True)
-        reported = list(ids), list(raw), list(ruled)
+        reported = array("d", [*ids, *raw, *ruled]).tobytes()
     return Picks([choice.id], [choice.logprob], [choice.entropy], [reported])
 
 
@@ -268,9 +269,12 @@ def _report(group: _Group, facts: _Facts, chosen: Ids, columns: Ids | None, weig
     else:
         place = (columns[:, None, :] == likely[:, :, None]) * weights[:, None, :]
         ruled = place.sum(axis=2) / weights.sum(axis=1, keepdims=True)
-    found: list[Reported] = []
-    for ids, under_model, after_rules in zip(likely.tolist(), raw.tolist(), ruled.tolist(), strict=True):
-        if ids[-1] in ids[:-1]:
-            del ids[-1], under_model[-1], after_rules[-1]
-        found.append((ids, under_model, after_rules))
-    return found
+    numbers = np.stack([likely, raw, ruled], axis=1)
+    twice = (likely[:, :-1] == chosen[:, None]).any(axis=1)
+    longer, shorter = numbers.tobytes(), numbers[:, :, :-1].tobytes()
+    size = len(longer) // len(numbers)
+    less = size - 3 * numbers.itemsize
+    return [
+        shorter[row * less : (row + 1) * less] if known else longer[row * size : (row + 1) * size]
+        for row, known in enumerate(twice.tolist())
+    ]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Condition
-from typing import Any, Self
+from typing import Self
 
 from seqdemo.errors import SessionError
-from seqdemo.plugin import Alternative, Decoded, Done, Event, Prefill, Reported, Token
+from seqdemo.plugin import Decoded, Done, Event, Prefill, Reported, Token
 
 from .snapshot import Snapshot
 
@@ -125,12 +124,7 @@ class Channel:
             return False
 
     def _token(self, drawn: Drawn) -> Token:
-        token, text, logprob, entropy, reported, position = drawn
-        if reported is None:
-            return _make_token(token, text, logprob, entropy, (), position)
-        ids, raw, ruled = reported
-        alternatives = tuple(map(_make_alternative, ids, map(self._texts.__getitem__, ids), raw, ruled))
-        return _make_token(token, text, logprob, entropy, alternatives, position)
+        return _make_token(drawn, self._texts)
 
 
 class _Texts(dict[int, str]):
@@ -145,39 +139,28 @@ class _Texts(dict[int, str]):
         return text
 
 
-def _setters(kind: type) -> list[Callable[[Any, Any], None]]:
-    """What sets each field of a frozen dataclass with slots, in order.
-
-    Its own ``__init__`` looks every field up by its name, which takes twice the time: and a reader of many streams does
-    little else.
-    """
-    return [getattr(kind, one.name).__set__ for one in fields(kind)]
-
-
-_set_id, _set_text, _set_logprob, _set_entropy, _set_alternatives, _set_position = _setters(Token)
-_set_other, _set_other_text, _set_raw, _set_ruled = _setters(Alternative)
+# What sets each field: the ``__init__`` of a frozen dataclass looks every field up by its name, which takes twice the
+# time, and a reader of many streams does little else.
+_NAMES = ("id", "text", "logprob", "entropy", "alternatives", "position", "_reported", "_texts")
+_set_id, _set_text, _set_logprob, _set_entropy, _set_alternatives, _set_position, _set_reported, _set_texts = (
+    getattr(Token, name).__set__ for name in _NAMES
+)
 _new = object.__new__
 
 
-def _make_token(
-    token: int, text: str, logprob: float, entropy: float, alternatives: tuple[Alternative, ...], position: int
-) -> Token:
+def _make_token(drawn: Drawn, texts: Mapping[int, str]) -> Token:
+    token, text, logprob, entropy, reported, position = drawn
     made = _new(Token)
     _set_id(made, token)
     _set_text(made, text)
     _set_logprob(made, logprob)
     _set_entropy(made, entropy)
-    _set_alternatives(made, alternatives)
     _set_position(made, position)
-    return made
-
-
-def _make_alternative(token: int, text: str, raw: float, ruled: float) -> Alternative:
-    made = _new(Alternative)
-    _set_other(made, token)
-    _set_other_text(made, text)
-    _set_raw(made, raw)
-    _set_ruled(made, ruled)
+    if reported is None:
+        _set_alternatives(made, ())
+    else:
+        _set_reported(made, reported)
+        _set_texts(made, texts)
     return made
 
 

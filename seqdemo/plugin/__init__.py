@@ -18,12 +18,12 @@ from .records import Column, LoaderRecord, ModelRecord, Record, StepperRecord, T
 if TYPE_CHECKING:
     from . import sequence, state
     from .config import BeamOptions, Config, ModelConfig, Options, SamplingOptions, TaskConfig, TokenizerConfig
-    from .events import Alternative, Done, Event, Prefill, Token, Usage
+    from .events import Alternative, Done, Event, Prefill, Reported, Token, Usage, unpacked
     from .loaders import FolderInfo, Foreign, Loader, LoaderConfig
     from .models import Bidirectional, Cell, RecurrentModel, Stack, Trace, build_model
     from .results import Classification, Generation, Hypothesis, Result, Translation
     from .state import State
-    from .stepper import Precision, Prepared, Ran, Reported, RunRow, Stepper, StepperConfig
+    from .stepper import Precision, Prepared, Ran, RunRow, Stepper, StepperConfig
     from .tasks import (
         Batch,
         Context,
@@ -100,16 +100,17 @@ __all__ = [
     "hookimpl",
     "sequence",
     "state",
+    "unpacked",
 ]
 
 _HOMES = {
     "config": ("BeamOptions", "Config", "ModelConfig", "Options", "SamplingOptions", "TaskConfig", "TokenizerConfig"),
-    "events": ("Alternative", "Done", "Event", "Prefill", "Token", "Usage"),
+    "events": ("Alternative", "Done", "Event", "Prefill", "Reported", "Token", "Usage", "unpacked"),
     "loaders": ("FolderInfo", "Foreign", "Loader", "LoaderConfig"),
     "models": ("Bidirectional", "Cell", "RecurrentModel", "Stack", "Trace", "build_model"),
     "results": ("Classification", "Generation", "Hypothesis", "Result", "Translation"),
     "state": ("State",),
-    "stepper": ("Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"),
+    "stepper": ("Precision", "Prepared", "Ran", "RunRow", "Stepper", "StepperConfig"),
     "tasks": (
         "Batch",
         "Context",

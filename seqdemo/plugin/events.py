@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["Alternative", "Done", "Event", "Prefill", "Token", "Usage"]
+__all__ = ["Alternative", "Done", "Event", "Prefill", "Reported", "Token", "Usage", "unpacked"]
+
+Reported = tuple[list[int], list[float], list[float]] | bytes
+"""The likeliest tokens of one row, best first, then the chosen one if it is not among them: ids, probabilities under
+the model, probabilities after the rules. Or all these numbers one after another as doubles, in native order: bytes are
+nothing a garbage collector looks into, which takes longer than drawing where many tokens have lists of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +40,16 @@ class Alternative:
     ruled: float
 
 
+class _Unread:
+    """What the alternatives of a token are made of, by whoever asks for them first."""
+
+    __slots__ = ("_reported", "_texts")
+    _reported: Reported
+    _texts: Mapping[int, str]
+
+
 @dataclass(frozen=True, slots=True)
-class Token:
+class Token(_Unread):
     """One generated token.
 
     Attributes:
@@ -55,6 +70,26 @@ class Token:
     entropy: float
     alternatives: tuple[Alternative, ...] = ()
     position: int = 0
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Alternatives that nobody asked for yet: most are never looked at, and they are most of a token."""
+            if name != "alternatives":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            ids, raw, ruled = unpacked(self._reported)
+            made = tuple(map(Alternative, ids, (self._texts[one] for one in ids), raw, ruled))
+            object.__setattr__(self, name, made)
+            return made
+
+
+def unpacked(reported: Reported) -> tuple[list[int], list[float], list[float]]:
+    """Ids, probabilities under the model and probabilities after the rules, in whichever form they were reported."""
+    if not isinstance(reported, bytes):
+        return reported
+    numbers = array("d", reported).tolist()
+    count = len(numbers) // 3
+    return [int(one) for one in numbers[:count]], numbers[count : 2 * count], numbers[2 * count :]
 
 
 @dataclass(frozen=True, slots=True)

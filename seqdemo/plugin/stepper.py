@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from seqdemo.errors import BusyError
 
 from .config import Config
+from .events import Reported
 
 if TYPE_CHECKING:
     import torch
@@ -22,13 +23,9 @@ if TYPE_CHECKING:
     from .state import State
     from .tasks import Context, StepOutput, TokenHead
 
-__all__ = ["Precision", "Prepared", "Ran", "Reported", "RunRow", "Stepper", "StepperConfig"]
+__all__ = ["Precision", "Prepared", "Ran", "RunRow", "Stepper", "StepperConfig"]
 
 Precision = Literal["fp32", "bf16", "int8"]
-
-Reported = tuple[list[int], list[float], list[float]]
-"""The likeliest tokens of one row, best first, then the chosen one if it is not among them: ids, probabilities under
-the model, probabilities after the rules."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from seqdemo.decoding.batched import Chooser, draw_alone
 from seqdemo.decoding.random import uniform, uniforms
 from seqdemo.decoding.sampling import choose
 from seqdemo.errors import PluginError
-from seqdemo.plugin import SamplingOptions
+from seqdemo.plugin import SamplingOptions, unpacked
 
 NOTHING = np.array([], dtype=np.int64)
 
@@ -62,14 +62,14 @@ def test_together_is_what_each_row_gives_alone(case: tuple[Any, ...]) -> None:
         assert picks.ids[row] == want.id
         assert picks.logprobs[row] == pytest.approx(want.logprob, abs=1e-5)
         assert picks.entropies[row] == pytest.approx(want.entropy, abs=1e-4)
-        ids, raw, ruled = picks.reported[row] or ([], [], [])
+        ids, raw, ruled = unpacked(picks.reported[row] or b"")
         assert ids == [found.id for found in want.candidates]
         assert raw == pytest.approx([found.raw for found in want.candidates], abs=1e-6)
         assert ruled == pytest.approx([found.ruled for found in want.candidates], abs=1e-9)
         quick = draw_alone(logits[row : row + 1], one, numbers[row], recent[row], forbidden)
         assert (quick.ids[0], quick.logprobs[0], quick.entropies[0]) == want[:3]
         assert (quick.reported[0] is None) == (not one.alternatives)
-        assert list(zip(*quick.reported[0] or ((), (), ()), strict=True)) == list(want.candidates)
+        assert list(zip(*unpacked(quick.reported[0] or b""), strict=True)) == list(want.candidates)
         alone = Chooser([one], forbidden)(logits[row : row + 1], numbers[row : row + 1], recent[row : row + 1])
         assert (alone.ids[0], alone.logprobs[0], alone.entropies[0], alone.reported[0]) == (
             picks.ids[row],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, asdict
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, asdict, fields
 from typing import Any
 
 import pytest
@@ -40,11 +42,17 @@ def test_what_is_read_is_what_its_own_constructor_makes(toy: Any, head: Any, eng
     request = toy.ask(head, temperature=1.0, alternatives=3)
     one_by_one = [event for event in engine.submit(request) if isinstance(event, Token)]
     assert list(engine.submit(request).decoded().tokens) == one_by_one
+    fresh, copied = engine.submit(request).decoded().tokens, engine.submit(request).decoded().tokens
+    assert pickle.loads(pickle.dumps(fresh)) == fresh == copy.deepcopy(copied)
+    assert [asdict(one) for one in engine.submit(request).decoded().tokens] == [asdict(one) for one in fresh]
+    assert {one.name for one in fields(Token)} == set(asdict(fresh[0]))
     for token in one_by_one:
         others = tuple(Alternative(**asdict(one)) for one in token.alternatives)
         again = Token(token.id, token.text, token.logprob, token.entropy, others, token.position)
         assert (again, hash(again), repr(again)) == (token, hash(token), repr(token))
         assert [one.text for one in others] == [token_text(head.output_tokenizer, one.id) for one in others]
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = token.nothing  # type: ignore[attr-defined]
         with pytest.raises(FrozenInstanceError):
             token.text = ""  # type: ignore[misc]
 

@@ -6,7 +6,7 @@ from seqdemo.plugin import StepperRecord, hookimpl
 
 __all__ = ["seqdemo_steppers"]
 
-seqdemo_contract = "1.4"
+seqdemo_contract = "1.5"
 
 
 @hookimpl

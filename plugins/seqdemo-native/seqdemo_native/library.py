@@ -6,6 +6,7 @@ import os
 from ctypes import (
     CDLL,
     POINTER,
+    PyDLL,
     Structure,
     c_char,
     c_char_p,
@@ -36,6 +37,10 @@ LEVELS = ("avx512", "avx2", "plain")
 LEVEL_VARIABLE = "SEQDEMO_NATIVE_LEVEL"
 
 _FILE = Path(__file__).with_name("_native.so")
+
+_SHORT = ("take",)
+"""Functions that only copy, and keep the interpreter meanwhile: who lets go of it for a microsecond may get it back
+from a busy thread after five milliseconds."""
 
 
 class Rules(Structure):
@@ -124,13 +129,13 @@ def library() -> CDLL:
         PluginError: it was not built, or this system cannot load it.
     """
     try:
-        found = CDLL(str(_FILE))
+        found, holding = CDLL(str(_FILE)), PyDLL(str(_FILE))
     except OSError as error:
         raise PluginError(
             f"seqdemo-native has no kernels for this machine ({error}). Install it again, on this machine."
         ) from error
     for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(found, f"seqdemo_{name}")
+        function = getattr(holding if name in _SHORT else found, f"seqdemo_{name}")
         function.restype, function.argtypes = result, arguments
         setattr(found, name, function)
     return found

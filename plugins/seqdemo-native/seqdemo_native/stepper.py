@@ -141,12 +141,11 @@ class NativeStepper(Stepper):
         with torch.inference_mode(False):
             flat = np.empty((len(weights.places), 1, weights.hidden), dtype=np.float32)
             self._library.take(self._handle, slot, pointer(flat))
-            found: State = {
-                name: torch.from_numpy(entry.copy()).to(weights.dtype)
-                for name, entry in zip(weights.places, flat, strict=True)
-            }
+            found = {name: torch.from_numpy(entry.copy()) for name, entry in zip(weights.places, flat, strict=True)}
             if weights.output is not None:
-                found[weights.output] = found[weights.last].clone()
+                found[weights.output] = torch.from_numpy(found[weights.last].numpy().copy())
+            if weights.dtype != torch.float32:
+                found = {name: entry.to(weights.dtype) for name, entry in found.items()}
         return found
 
     def clear(self, slot: int) -> None:
@@ -246,10 +245,14 @@ class _Page:
 
     def alternatives(self, made: int) -> list[list[Reported | None]]:
         """Of the tokens made, by token and row."""
-        found: list[list[Reported | None]] = [[None] * self._size[1] for _ in range(made)]
-        for at, row in np.argwhere(self._reported[:made]).tolist():
-            here = at, row, slice(self._reported[at, row])
-            found[at][row] = self._likely[here].tolist(), self._raw[here].tolist(), self._ruled[here].tolist()
+        rows = self._size[1]
+        found: list[list[Reported | None]] = [[None] * rows for _ in range(made)]
+        counts = self._reported[:made].ravel()
+        for count in set(counts.tolist()) - {0}:
+            columns = [column[:made, :, :count] for column in (self._likely, self._raw, self._ruled)]
+            packed, size = np.concatenate(columns, axis=2, dtype=np.float64).tobytes(), 24 * count
+            for place in np.flatnonzero(counts == count).tolist():
+                found[place // rows][place % rows] = packed[place * size : (place + 1) * size]
         return found
 
 

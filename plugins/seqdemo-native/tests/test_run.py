@@ -14,7 +14,7 @@ from seqdemo_native.library import levels
 from seqdemo_native.stepper import NativePrepared, NativeStepper
 
 from seqdemo.decoding import Choice, choose, uniform
-from seqdemo.plugin import RunRow, SamplingOptions, TokenHead
+from seqdemo.plugin import RunRow, SamplingOptions, TokenHead, unpacked
 from seqdemo.plugin import state as verbs
 
 Make = Callable[..., TokenHead]
@@ -80,7 +80,7 @@ def test_a_run_is_stepping_token_for_token(head: TokenHead, precision: Any) -> N
         np.testing.assert_allclose([one[slot] for one in ran.logprobs], [one.logprob for one in choices], atol=2e-6)
         np.testing.assert_allclose([one[slot] for one in ran.entropies], [one.entropy for one in choices], atol=1e-5)
         for reported, choice in zip((one[slot] for one in ran.reported), choices, strict=True):
-            ids, raw, ruled = reported or ([], [], [])
+            ids, raw, ruled = unpacked(reported or b"")
             assert ids == [candidate.id for candidate in choice.candidates]
             np.testing.assert_allclose(raw, [candidate.raw for candidate in choice.candidates], rtol=1e-5, atol=1e-9)
             np.testing.assert_allclose(ruled, [candidate.ruled for candidate in choice.candidates], rtol=1e-9)
@@ -116,8 +116,7 @@ def test_every_rule_on_any_logits_draws_what_seqdemo_draws(data: st.DataObject) 
     wanted = choose(logits, options, uniform(row.seed, row.position), recent, forbidden)
     assert ran.ids == [[wanted.id]]
     assert ran.logprobs[0][0] == pytest.approx(wanted.logprob, abs=1e-5)
-    reported = ran.reported[0][0]
-    assert (reported[0] if reported else []) == [one.id for one in wanted.candidates]
+    assert unpacked(ran.reported[0][0] or b"")[0] == [one.id for one in wanted.candidates]
 
 
 WIDE = "".join(map(chr, range(33, 400)))

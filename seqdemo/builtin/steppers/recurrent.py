@@ -174,9 +174,11 @@ class RecurrentStepper(Stepper):
         with torch.inference_mode(False):
             for entries, names in zip(rows, weights.places, strict=True):
                 for entry, name in zip(entries, names, strict=True):
-                    found[name] = torch.from_numpy(entry).to(weights.dtype)
+                    found[name] = torch.from_numpy(entry)
             if weights.output is not None:
-                found[weights.output] = found[weights.places[-1][0]].clone()
+                found[weights.output] = torch.from_numpy(rows[-1][0].copy())
+            if weights.dtype != torch.float32:
+                found = {name: entry.to(weights.dtype) for name, entry in found.items()}
         return found
 
     def clear(self, slot: int) -> None:
