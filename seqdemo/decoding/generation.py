@@ -128,6 +128,7 @@ class Generating:
         self._state: State = {}
         self._context: Context = {}
         self._text: TextStream | None = None
+        self._last: tuple[Done, Snapshot | None, BaseException | None] | None = None
 
     def unwanted(self, now: float) -> Reason | None:
         """Why it is to end at once, ``now`` by ``perf_counter``; None if it is not."""
@@ -304,6 +305,17 @@ class Generating:
 
     def end(self, reason: Reason, stepper: Stepper | None, error: BaseException | None = None) -> None:
         """Give the slot back, if there is one, and tell the readers."""
+        self.finish(reason, stepper, error)
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the readers how it ended."""
+        assert self._last is not None
+        self.channel.end(*self._last)
+        self._last = None
+
+    def finish(self, reason: Reason, stepper: Stepper | None, error: BaseException | None = None) -> None:
+        """Give the slot back, if there is one, and tell nobody yet."""
         now = perf_counter()
         began, ready = self._began or now, self._ready or now
         usage = Usage(self._read, self._written, now - ready, ready - began, self._bytes)
@@ -316,7 +328,7 @@ class Generating:
         if self.slot >= 0 and stepper is not None:
             stepper.free(self.slot)
         self.slot, self.logits, self._state, self._context = -1, None, {}, {}
-        self.channel.end(Done(reason, usage, text, self.channel.seed), snapshot, error)
+        self._last = Done(reason, usage, text, self.channel.seed), snapshot, error
 
     def _snapshot(self, stepper: Stepper) -> Snapshot:
         assert self._text is not None

@@ -68,6 +68,7 @@ class Lane:
         self._reads_next = True
         self._owed = 0.0
         self._told = 0.0
+        self._over: list[Generating] = []
 
     def __len__(self) -> int:
         return len(self._prompts) + len(self._writers) + len(self._rereaders)
@@ -83,6 +84,12 @@ class Lane:
 
     def turn(self) -> None:
         """Do a bounded piece of work."""
+        try:
+            self._work()
+        finally:
+            self._part()
+
+    def _work(self) -> None:
         rows = bool(self._writers or self._rereaders)
         began = perf_counter()
         if self._prompts and (self._reads_next or not rows):
@@ -98,11 +105,13 @@ class Lane:
         for work in self.requests:
             if (reason := work.unwanted(now)) is not None:
                 self._end(work, reason)
+        self._part()
 
     def fail(self, error: BaseException) -> None:
         """End everything with an error."""
         for work in self.requests:
             self._end(work, "error", error)
+        self._part()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -296,10 +305,18 @@ class Lane:
             self._logits = np.delete(self._logits, row, axis=0)
             self._chooser = None
         try:
-            work.end(reason, self.stepper, error)
+            work.finish(reason, self.stepper, error)
         except BaseException as trouble:  # noqa: BLE001 - the reader must hear of its end
-            work.end("error", self.stepper, trouble)
+            work.finish("error", self.stepper, trouble)
+        self._over.append(work)
         self._ended(work)
+
+    def _part(self) -> None:
+        """Tell the readers of all that ended, together: the first to be told would compete with this thread for the
+        interpreter while it ends the others."""
+        over, self._over = self._over, []
+        for work in over:
+            work.tell()
 
 
 def _array(logits: Tensor | None) -> Floats:

@@ -101,11 +101,18 @@ class Channel:
                 return None
             return self._token(event) if isinstance(event, tuple) else event
 
-    def wait(self) -> None:
-        """Wait for the end, and for nothing before it."""
+    def rest(self) -> list[Event]:
+        """The events that nobody has read, once there will be no more; an error is raised as :meth:`get` does."""
         with self._news:
             while not self.ended:
                 self._news.wait()
+        events, texts = self._events, self._texts
+        found: list[Event] = []
+        while events:
+            event = events.popleft()
+            found.append(_make_token(event, texts) if isinstance(event, tuple) else event)
+        self._more()
+        return found
 
     def _more(self) -> bool:
         """Wait for an event; False when there will be none."""
@@ -199,8 +206,7 @@ class Stream(Iterator[Event]):
         """Read the rest and put it together. Events read before are not in it."""
         tokens: list[Token] = []
         done: Done | None = None
-        self._channel.wait()
-        for event in iter(self._channel.get, None):
+        for event in self._channel.rest():
             if isinstance(event, Token):
                 tokens.append(event)
             elif isinstance(event, Done):

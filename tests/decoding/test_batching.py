@@ -15,6 +15,7 @@ import torch
 
 from seqdemo.decoding import CHUNK, Engine, Request
 from seqdemo.decoding import padded as padding
+from seqdemo.decoding.generation import Generating
 from seqdemo.decoding.stepper import GenericStepper
 from seqdemo.errors import BusyError, SeqdemoError
 from seqdemo.plugin import Done, Prefill, SamplingOptions, Token
@@ -227,6 +228,21 @@ def test_pipelines_and_jobs_take_turns(toy: Any, engine: Engine, monkeypatch: py
     for name in ("a", "b", "job"):
         places = [at for at, one in enumerate(together) if one == name]
         assert max(later - sooner for sooner, later in pairwise(places)) <= 3
+
+
+def test_readers_of_streams_that_end_together_are_told_together(
+    toy: Any, head: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one told would take the interpreter from the thread that has yet to end the others."""
+    left: list[int] = []
+    tell = Generating.tell
+    monkeypatch.setattr(Generating, "tell", lambda work: (left.append(engine.load.running), tell(work))[1])
+    with held(engine):
+        streams = [engine.submit(toy.ask(head, max_tokens=9, seed=seed)) for seed in range(4)]
+        later = engine.submit(toy.ask(head, max_tokens=30))
+    assert all(len(stream.decoded().tokens) == 9 for stream in streams)
+    assert len(later.decoded().tokens) == 30
+    assert left == [1, 1, 1, 1, 0]
 
 
 def test_a_job_gives_its_results_in_order_and_its_error_once(engine: Engine) -> None:

@@ -9,6 +9,7 @@ import os
 import weakref
 from collections.abc import Sequence
 from ctypes import byref
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,10 @@ class NativeStepper(Stepper):
         self._places = pointer(self._ids), pointer(self._slots), pointer(self._logits)
         self._read: dict[int, int] = {}
         self._page = _Page(0, 0, 0)
+        self._by: list[SamplingOptions] = []
+        self._penalised: list[int] = []
+        self._recent: list[NDArray[np.int32]] = []
+        self._draws: Any = (Draw * 0)()
 
     def put(self, slot: int, state: State, context: Context) -> None:
         self._put(self._slot(slot), state)
@@ -139,11 +144,12 @@ class NativeStepper(Stepper):
         weights = self._weights
         # Outside inference mode: the copy is an ordinary tensor, fit for any later use, training included.
         with torch.inference_mode(False):
-            flat = np.empty((len(weights.places), 1, weights.hidden), dtype=np.float32)
+            names = (*weights.places, *([weights.output] if weights.output is not None else []))
+            flat = np.empty((len(names), 1, weights.hidden), dtype=np.float32)
             self._library.take(self._handle, slot, pointer(flat))
-            found = {name: torch.from_numpy(entry.copy()) for name, entry in zip(weights.places, flat, strict=True)}
             if weights.output is not None:
-                found[weights.output] = torch.from_numpy(found[weights.last].numpy().copy())
+                flat[-1] = flat[names.index(weights.last)]
+            found = {name: torch.from_numpy(entry) for name, entry in zip(names, flat, strict=True)}
             if weights.dtype != torch.float32:
                 found = {name: entry.to(weights.dtype) for name, entry in found.items()}
         return found
@@ -184,14 +190,13 @@ class NativeStepper(Stepper):
     ) -> Ran:
         number, room = len(rows), max(row.options.alternatives for row in rows) + 1
         self._logits[:number] = logits
-        recent = [np.asarray(_recent(row), dtype=np.int32) for row in rows]
-        draws = (Draw * number)(*map(_draw, rows, recent))
+        self._rule(rows)
         banned, last = (np.asarray(sorted(one), dtype=np.int32) for one in (forbidden, ends))
         if not self._page.fits(count, number, room):
             self._page = _Page(count, number, room)
         page = self._page
         made = self._library.run(
-            self._handle, draws, number, count, pointer(banned), len(banned), pointer(last), len(last),
+            self._handle, self._draws, number, count, pointer(banned), len(banned), pointer(last), len(last),
             self._places[2], byref(page.drawn),
         )  # fmt: skip
         if made < 0:
@@ -204,6 +209,18 @@ class NativeStepper(Stepper):
             page.alternatives(made),
             torch.from_numpy(self._logits[:number]),
         )
+
+    def _rule(self, rows: Sequence[RunRow]) -> None:
+        """Write down what the rows draw by. Most runs are of the rows of the one before, further on."""
+        by = [row.options for row in rows]
+        if len(by) != len(self._by) or any(map(is_not, by, self._by)):
+            self._by, self._draws = by, (Draw * len(rows))(*map(_draw, rows))
+            self._penalised = [place for place, one in enumerate(by) if _penalised(one)]
+        for draw, row in zip(self._draws, rows, strict=True):
+            draw.slot, draw.seed, draw.position = row.slot, row.seed, row.position
+        self._recent = [_recent(rows[place]) for place in self._penalised]
+        for place, ids in zip(self._penalised, self._recent, strict=True):
+            self._draws[place].recent, self._draws[place].recent_count = pointer(ids), len(ids)
 
     def rewind(self, slot: int, count: int) -> None:
         if not 0 <= count <= self._read.get(slot, -1):
@@ -260,15 +277,17 @@ def _end(lib: Any, handle: int, weights: Weights) -> None:
     lib.stepper_free(handle)
 
 
-def _recent(row: RunRow) -> list[int]:
+def _penalised(one: SamplingOptions) -> bool:
+    """Whether recent ids change what is drawn."""
+    return one.repetition_penalty != 1.0 and one.repetition_window > 0
+
+
+def _recent(row: RunRow) -> NDArray[np.int32]:
     """The ids that count for the repetition penalty."""
-    options = row.options
-    if options.repetition_penalty == 1.0 or not options.repetition_window:
-        return []
-    return list(row.recent)[-options.repetition_window :]
+    return np.asarray(list(row.recent)[-row.options.repetition_window :], dtype=np.int32)
 
 
-def _draw(row: RunRow, recent: Any) -> Draw:
+def _draw(row: RunRow) -> Draw:
     one = row.options
     rules = Rules(
         one.temperature,
@@ -279,4 +298,4 @@ def _draw(row: RunRow, recent: Any) -> Draw:
         one.repetition_window,
         one.alternatives,
     )
-    return Draw(row.slot, rules, row.seed, row.position, pointer(recent), len(recent))
+    return Draw(row.slot, rules, row.seed, row.position, None, 0)

@@ -88,6 +88,29 @@ def test_a_run_is_stepping_token_for_token(head: TokenHead, precision: Any) -> N
         assert verbs.equal(made.take(slot), other.take(slot))
 
 
+def test_runs_one_after_another_are_one_run(head: TokenHead) -> None:
+    """The same rows further on, some of them in another order and other rules in between: each has its own rules."""
+    made, other = prepared(head)
+    logits, same = begin(made, head, len(RULES)), begin(other, head, len(RULES))
+    options = [SamplingOptions(**{"alternatives": 0, **rules}) for rules in RULES]
+    found: list[list[int]] = [[1, 2, 1, slot] for slot in range(len(RULES))]
+    for turn in range(5):
+        order = list(range(len(RULES)))[turn % 3 :]
+        if turn == 3:
+            order.reverse()
+            options[2] = options[2].model_copy(update={"temperature": 0.2})
+        rows = [RunRow(slot, options[slot], 90 + slot, len(found[slot]), found[slot]) for slot in order]
+        ran = made.run(7, rows, logits[order], [3, 5], [])
+        for place, (slot, row) in enumerate(zip(order, rows, strict=True)):
+            choices, after = stepped(other, row, same[slot], 7, [3, 5])
+            found[slot] = [*found[slot], *(choice.id for choice in choices)]
+            assert [one[place] for one in ran.ids] == found[slot][-7:]
+            assert [unpacked(one[place] or b"")[0] for one in ran.reported] == [
+                [candidate.id for candidate in choice.candidates] for choice in choices
+            ]
+            logits[slot], same[slot] = ran.logits[place].numpy(), after
+
+
 @given(data=st.data())
 @settings(deadline=None, max_examples=80)
 def test_every_rule_on_any_logits_draws_what_seqdemo_draws(data: st.DataObject) -> None:
