@@ -74,13 +74,12 @@ class Token(_Unread):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Alternatives that nobody asked for yet: most are never looked at, and they are most of a token."""
+            """Alternatives of a token that was generated, made for whoever asks: most are never looked at, and they
+            would be most of a token."""
             if name != "alternatives":
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             ids, raw, ruled = unpacked(self._reported)
-            made = tuple(map(Alternative, ids, (self._texts[one] for one in ids), raw, ruled))
-            object.__setattr__(self, name, made)
-            return made
+            return tuple(map(Alternative, ids, (self._texts[one] for one in ids), raw, ruled))
 
 
 def unpacked(reported: Reported) -> tuple[list[int], list[float], list[float]]:

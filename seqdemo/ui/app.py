@@ -15,6 +15,7 @@ from seqdemo.errors import ConfigError, SeqdemoError
 from seqdemo.files import home
 from seqdemo.passwords import Passwords
 
+from . import memory
 from .answers import AnswerTab
 from .assets import asset
 from .chat import ChatTab
@@ -173,13 +174,14 @@ def launch(
 
         configure(plugins)
     demo = serve(host, port, open_browser, auth=auth)
-    say(f"seqdemo is at {demo.local_url} - Ctrl-C ends it.")
-    if auth is None and demo.server_name not in _LOCAL:
-        say(_OPEN)
-    try:
-        while demo.is_running:
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        demo.close(verbose=False)
+    with memory.serving():
+        try:
+            say(f"seqdemo is at {demo.local_url} - Ctrl-C ends it.")
+            if auth is None and demo.server_name not in _LOCAL:
+                say(_OPEN)
+            while demo.is_running:
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            demo.close(verbose=False)

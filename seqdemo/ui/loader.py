@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from weakref import ref
 
 from seqdemo.errors import UnknownNameError
 
+from . import memory
 from .source import Source
 from .words import PageError
 
@@ -120,7 +120,7 @@ class Loader:
         del held
         for leave in self.leaving:
             leave(name)
-        gc.collect()
+        memory.collect()
         return True
 
     @property
@@ -156,6 +156,7 @@ class Loader:
             held = self._claim(name, None, users)
             if held is None:
                 held = self._claim(name, self._load(name), users)
+                memory.settle()
         self._arm()
         return held
 

@@ -68,7 +68,7 @@ document.addEventListener("click", (event) => {
 def serve(port: int, checkpoint: str) -> None:
     """Serve the page; write down each update that is made, and answer each line of input with the engine's load."""
     from seqdemo.decoding import engine
-    from seqdemo.ui import conversation
+    from seqdemo.ui import conversation, memory
     from seqdemo.ui import serve as start
     from seqdemo.ui.source import Sdk
 
@@ -86,9 +86,10 @@ def serve(port: int, checkpoint: str) -> None:
 
     conversation.Window.update = update  # type: ignore[method-assign]
     start(port=port, source=Only())
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(engine("cpu").load.running, flush=True)
+    with memory.serving():  # as launch() does
+        print("ready", flush=True)
+        for _ in sys.stdin:
+            print(engine("cpu").load.running, flush=True)
 
 
 class Server:
