@@ -28,7 +28,7 @@ from seqdemo.plugin import (
 )
 from seqdemo.plugin import state as verbs
 
-from .prepare import starting
+from .prepare import Start
 from .random import fresh_seed, uniforms
 from .snapshot import Snapshot
 from .stepper import Stepper
@@ -138,8 +138,8 @@ class Generating:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def begin(self, device: torch.device) -> None:
-        """Make the state to start from.
+    def begin(self, device: torch.device, starts: Start) -> None:
+        """Make the state to start from, by what reads inputs.
 
         Raises:
             StateError: the snapshot to go on from is of another pipeline.
@@ -147,7 +147,7 @@ class Generating:
         request, start = self.request, self.request.start
         head = request.head
         self._began = perf_counter()
-        self._context, self._state = starting(head, device)([request.row])
+        self._context, self._state = starts([request.row])
         pending, held = b"", ""
         if start is not None:
             try:

@@ -16,6 +16,7 @@ from seqdemo.plugin import TokenHead
 
 from .batched import Chooser, Picks, draw_alone
 from .generation import Generating, Reason, chunk_size
+from .prepare import starting
 from .stepper import Stepper
 from .turns import SHARE
 
@@ -55,6 +56,7 @@ class Lane:
     ) -> None:
         self.stepper = stepper
         self._device = device
+        self._starts = starting(head, device)
         self._ended = ended
         self._grid = chunk_size(head)
         self._forbidden = np.array(sorted(head.forbidden_ids), dtype=np.int64)
@@ -127,7 +129,7 @@ class Lane:
         self._prompts.rotate(-1)
         try:
             if not work.begun:
-                work.begin(self._device)
+                work.begin(self._device, self._starts)
             if not work.rereads:
                 work.read(self.stepper, self._grid, self._device)
                 if work.unread:

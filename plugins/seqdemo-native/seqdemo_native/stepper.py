@@ -118,6 +118,7 @@ class NativeStepper(Stepper):
         self._slots = np.zeros(slots, dtype=np.int32)
         self._logits = np.zeros((slots, weights.vocabulary), dtype=np.float32)
         self._places = pointer(self._ids), pointer(self._slots), pointer(self._logits)
+        self._flat = np.zeros((len(weights.places), weights.hidden), dtype=np.float32)
         self._read: dict[int, int] = {}
         self._page = _Page(0, 0, 0)
         self._by: list[SamplingOptions] = []
@@ -129,12 +130,14 @@ class NativeStepper(Stepper):
         self._put(self._slot(slot), state)
 
     def _put(self, slot: int, state: State) -> None:
-        rows = [state[name].detach().reshape(-1).float() for name in self._weights.places]
-        if any(len(row) != self._weights.hidden for row in rows):
-            sizes = {name: tuple(state[name].shape) for name in self._weights.places}
-            expected = f"(1, {self._weights.hidden})"
-            raise PluginError(f"This state does not fit: entries of {expected} were expected, got {sizes}.")
-        flat = torch.cat(rows).numpy()
+        weights, flat = self._weights, self._flat
+        for row, name in zip(flat, weights.places, strict=True):
+            entry = state[name].detach()
+            if entry.numel() != weights.hidden:
+                sizes = {name: tuple(state[name].shape) for name in weights.places}
+                expected = f"(1, {weights.hidden})"
+                raise PluginError(f"This state does not fit: entries of {expected} were expected, got {sizes}.")
+            row[:] = (entry if entry.dtype == torch.float32 else entry.float()).numpy().reshape(-1)
         self._library.put(self._handle, slot, pointer(flat))
 
     def take(self, slot: int) -> State:
