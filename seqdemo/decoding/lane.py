@@ -201,8 +201,8 @@ class Lane:
         self._logits = _array(ran.logits)
         due: list[Generating] = []
         failed: dict[Generating, BaseException] = {}
-        drawn = (zip(*each, strict=True) for each in (ran.ids, ran.logprobs, ran.entropies, ran.reported))
-        for work, *columns in zip(writers, *drawn, strict=True):
+        drawn = [np.asarray(one).T.tolist() for one in (ran.ids, ran.logprobs, ran.entropies)]
+        for work, *columns in zip(writers, *drawn, zip(*ran.reported, strict=True), strict=True):
             try:
                 wrote, something = work.write_run(*columns)
                 if something:

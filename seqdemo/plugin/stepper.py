@@ -17,6 +17,7 @@ from .events import Reported
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from .config import SamplingOptions
@@ -48,7 +49,7 @@ class RunRow:
 
 
 class Ran(NamedTuple):
-    """What ``m`` tokens in each of ``n`` rows gave; lists by token, in them by row.
+    """What ``m`` tokens in each of ``n`` rows gave: ``(m, n)`` arrays, or lists by token and in them by row.
 
     Attributes:
         ids: tokens, drawn and read.
@@ -58,10 +59,10 @@ class Ran(NamedTuple):
         logits: ``(n, V)`` float32, for the token after the last; the caller's until the next step.
     """
 
-    ids: list[list[int]]
-    logprobs: list[list[float]]
-    entropies: list[list[float]]
-    reported: list[list[Reported | None]]
+    ids: Sequence[Sequence[int]] | NDArray[Any]
+    logprobs: Sequence[Sequence[float]] | NDArray[Any]
+    entropies: Sequence[Sequence[float]] | NDArray[Any]
+    reported: Sequence[Sequence[Reported | None]]
     logits: Tensor
 
 

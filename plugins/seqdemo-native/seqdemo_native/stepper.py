@@ -206,9 +206,9 @@ class NativeStepper(Stepper):
             raise failure()
         self._read = dict.fromkeys((row.slot for row in rows), made)
         return Ran(
-            page.ids[:made].tolist(),
-            page.logprobs[:made].tolist(),
-            page.entropies[:made].tolist(),
+            page.ids[:made].copy(),
+            page.logprobs[:made].copy(),
+            page.entropies[:made].copy(),
             page.alternatives(made),
             torch.from_numpy(self._logits[:number]),
         )
@@ -266,8 +266,10 @@ class _Page:
     def alternatives(self, made: int) -> list[list[Reported | None]]:
         """Of the tokens made, by token and row."""
         rows = self._size[1]
-        found: list[list[Reported | None]] = [[None] * rows for _ in range(made)]
         counts = self._reported[:made].ravel()
+        if not counts.any():
+            return [[None] * rows] * made
+        found: list[list[Reported | None]] = [[None] * rows for _ in range(made)]
         for count in set(counts.tolist()) - {0}:
             columns = [column[:made, :, :count] for column in (self._likely, self._raw, self._ruled)]
             packed, size = np.concatenate(columns, axis=2, dtype=np.float64).tobytes(), 24 * count

@@ -134,10 +134,10 @@ def test_every_rule_on_any_logits_draws_what_seqdemo_draws(data: st.DataObject) 
     ran = made.run(1, [row], logits[None], forbidden, [])
     possible = np.delete(logits, forbidden)
     if not len(possible) or possible.max() == -np.inf:
-        assert ran.ids == []
+        assert len(ran.ids) == 0
         return
     wanted = choose(logits, options, uniform(row.seed, row.position), recent, forbidden)
-    assert ran.ids == [[wanted.id]]
+    assert np.asarray(ran.ids).tolist() == [[wanted.id]]
     assert ran.logprobs[0][0] == pytest.approx(wanted.logprob, abs=1e-5)
     assert unpacked(ran.reported[0][0] or b"")[0] == [one.id for one in wanted.candidates]
 
@@ -195,7 +195,7 @@ def test_a_run_ends_for_all_rows_with_the_first_end(make_head: Make) -> None:
     end = whole[1][17]
     first = min(ids.index(end) for ids in whole if end in ids)
     ran = made.run(60, rows, logits, [], [end])
-    assert ran.ids == [list(one) for one in zip(*(ids[: first + 1] for ids in whole), strict=True)]
+    assert np.asarray(ran.ids).tolist() == [list(one) for one in zip(*(ids[: first + 1] for ids in whole), strict=True)]
 
 
 def test_nothing_is_drawn_from_what_is_no_distribution(make_head: Make) -> None:
@@ -208,7 +208,7 @@ def test_nothing_is_drawn_from_what_is_no_distribution(make_head: Make) -> None:
     everything = list(range(logits.shape[1]))
     bad = [logits * np.nan, np.full_like(logits, -np.inf), np.full_like(logits, np.inf)]
     assert [len(made.run(5, [row], one, [], []).ids) for one in bad] == [0, 0, 0]
-    assert made.run(5, [row], logits, everything, []).ids == []
+    assert not len(made.run(5, [row], logits, everything, []).ids)
     assert verbs.equal(made.take(0), before)
 
 
@@ -241,5 +241,5 @@ def test_threads_change_nothing(make_head: Make, monkeypatch: pytest.MonkeyPatch
         logits = begin(made, head, 5)
         rows = [RunRow(slot, SamplingOptions(temperature=1.0, alternatives=0), slot, 0, []) for slot in range(5)]
         ran = made.run(200, rows, logits, [], [])
-        found.append((ran.ids, ran.logprobs))
+        found.append((np.asarray(ran.ids).tolist(), np.asarray(ran.logprobs).tolist()))
     assert found[0] == found[1]
