@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from threading import Condition
 from typing import Self
 
@@ -108,9 +109,10 @@ class Channel:
                 self._news.wait()
         events, texts = self._events, self._texts
         found: list[Event] = []
-        while events:
-            event = events.popleft()
-            found.append(_make_token(event, texts) if isinstance(event, tuple) else event)
+        with suppress(IndexError):
+            while True:
+                event = events.popleft()
+                found.append(_make_token(event, texts) if isinstance(event, tuple) else event)
         self._more()
         return found
 

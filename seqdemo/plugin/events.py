@@ -59,7 +59,8 @@ class Token(_Unread):
             a stream, these are the whole text; what is still held back at the end comes with ``Done``.
         logprob: natural log-probability under the model, before any sampling rule.
         entropy: of the model's distribution before any sampling rule, in nats.
-        alternatives: the likeliest tokens, best first; then the chosen one, if it is not among them.
+        alternatives: the likeliest tokens, best first; then the chosen one, if it is not among them. Those of a
+            generated token are made anew whenever they are asked for.
         position: index in everything the stream has read or written; the random number used is a function of
             the seed and this alone.
     """
