@@ -67,12 +67,24 @@ void Stepper::feed(int place, int row, const float* x, int size) {
     if (model_.integers) input.scale = model_.kernels->quantise(x, size, (size + 3) / 4 * 4, bytes_.data() + at * depth_);
 }
 
-void Stepper::multiply(const Product& product, int place, int count, float* y, size_t stride) {
+void Stepper::place_rows(int place, int count, float* y, size_t stride) {
     for (int row = 0; row < count; row++) {
         rows_[row] = inputs_[(size_t)place * slots_.size() + row];
         rows_[row].y = y + row * stride;
     }
+}
+
+void Stepper::multiply(const Product& product, int place, int count, float* y, size_t stride) {
+    place_rows(place, count, y, stride);
     compute(product, rows_.data(), count);
+}
+
+bool Stepper::output_is_a_share() const {
+    const auto weights = [](const Product& product) { return (int64_t)product.matrix().blocks * product.matrix().depth; };
+    const int64_t output = weights(model_.above.back());
+    int64_t all = output;
+    for (const Product& recurrent : model_.recurrent) all += weights(recurrent);
+    return pool_.threads() > 1 && output * pool_.threads() <= all;
 }
 
 void Stepper::compute(const Product& product, const Row* rows, int count) {
@@ -123,9 +135,15 @@ void Stepper::forward(const int32_t* ids, const int32_t* slots, int count, bool 
             pool_.join();
         }
         if (layer == layers - 1 && !output) continue;
-        if (layer == layers - 1 && !model_.leave)
-            multiply(model_.above[layer], layer, count, logits_.data(), logits_width_);
-        else
+        if (layer == layers - 1 && !model_.leave) {
+            // Where that is no more than this thread's part of what is left, the others need not wait for it.
+            const bool beside = output_is_a_share();
+            if (beside) start_ahead(slots, count);
+            place_rows(layer, count, logits_.data(), logits_width_);
+            const Matrix& matrix = model_.above[layer].matrix();
+            if (beside) return model_.kernels->product(matrix, 0, matrix.blocks, rows_.data(), count);
+            compute(model_.above[layer], rows_.data(), count);
+        } else
             multiply(model_.above[layer], layer, count, x_.data(), width_);
     }
     if (model_.leave && output) {

@@ -75,6 +75,10 @@ private:
     float* ahead(int slot, int layer);
     // Multiply rows 0 … count - 1 of a place; the outputs of a row lie `stride` after those of the row before.
     void multiply(const Product& product, int place, int count, float* y, size_t stride);
+    // Rows 0 … count - 1 of a place, as rows of a product whose outputs lie `stride` after those of the row before.
+    void place_rows(int place, int count, float* y, size_t stride);
+    // Whether the output's weights are no more than one thread's part of theirs and the recurrent ones.
+    bool output_is_a_share() const;
     // Multiply rows that say where their inputs and outputs lie.
     void compute(const Product& product, const Row* rows, int count);
     // Take values in as a row of a place.

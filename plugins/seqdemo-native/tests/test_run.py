@@ -235,7 +235,7 @@ def test_threads_change_nothing(make_head: Make, monkeypatch: pytest.MonkeyPatch
     """The same run by one thread and by three, many times over."""
     head = make_head("lstm", model_config={"hidden_size": 200, "num_layers": 2})
     found = []
-    for threads in ("1", "3"):
+    for threads in ("1", "2", "3"):
         monkeypatch.setenv("SEQDEMO_NATIVE_THREADS", threads)
         made, _ = prepared(head)
         logits = begin(made, head, 5)

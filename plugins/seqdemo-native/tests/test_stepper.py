@@ -98,7 +98,7 @@ def test_int8_is_as_close_as_the_built_in_steppers(head: TokenHead) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
 def test_rows_come_and_go_and_depend_on_no_other(
     head: TokenHead, precision: Any, threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +118,7 @@ def test_rows_come_and_go_and_depend_on_no_other(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
 @pytest.mark.parametrize("count", [0, 1, 16, 17, 64, 150])
 def test_a_prompt_is_read_as_by_steps(
     head: TokenHead, precision: Any, threads: str, count: int, monkeypatch: pytest.MonkeyPatch
