@@ -9,8 +9,9 @@ import os
 import weakref
 from collections.abc import Sequence
 from ctypes import byref
+from functools import lru_cache
 from operator import is_not
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -194,12 +195,12 @@ class NativeStepper(Stepper):
         number, room = len(rows), max(row.options.alternatives for row in rows) + 1
         self._logits[:number] = logits
         self._rule(rows)
-        banned, last = (np.asarray(sorted(one), dtype=np.int32) for one in (forbidden, ends))
+        banned, last = _numbers(tuple(forbidden)), _numbers(tuple(ends))
         if not self._page.fits(count, number, room):
             self._page = _Page(count, number, room)
         page = self._page
         made = self._library.run(
-            self._handle, self._draws, number, count, pointer(banned), len(banned), pointer(last), len(last),
+            self._handle, self._draws, number, count, banned.place, banned.size, last.place, last.size,
             self._places[2], byref(page.drawn),
         )  # fmt: skip
         if made < 0:
@@ -237,6 +238,21 @@ class NativeStepper(Stepper):
         return slot
 
 
+class _Numbers(NamedTuple):
+    """Ids where the library reads them."""
+
+    array: NDArray[np.int32]
+    place: int
+    size: int
+
+
+@lru_cache(maxsize=64)
+def _numbers(ids: tuple[int, ...]) -> _Numbers:
+    """The same for many runs."""
+    array = np.asarray(sorted(ids), dtype=np.int32)
+    return _Numbers(array, pointer(array), len(array))
+
+
 class _Page:
     """Where runs write, used again by the next that fits: finding out where new memory lies takes longer than a token.
 
@@ -265,10 +281,10 @@ class _Page:
 
     def alternatives(self, made: int) -> list[list[Reported | None]]:
         """Of the tokens made, by token and row."""
-        rows = self._size[1]
-        counts = self._reported[:made].ravel()
-        if not counts.any():
+        _, rows, room = self._size
+        if room == 1:
             return [[None] * rows] * made
+        counts = self._reported[:made].ravel()
         found: list[list[Reported | None]] = [[None] * rows for _ in range(made)]
         for count in set(counts.tolist()) - {0}:
             columns = [column[:made, :, :count] for column in (self._likely, self._raw, self._ruled)]
