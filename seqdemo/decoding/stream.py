@@ -100,7 +100,7 @@ class Channel:
                 if self._more():
                     continue
                 return None
-            return self._token(event) if isinstance(event, tuple) else event
+            return _make_token(event, self._texts) if isinstance(event, tuple) else event
 
     def rest(self) -> list[Event]:
         """The events that nobody has read, once there will be no more; an error is raised as :meth:`get` does."""
@@ -131,9 +131,6 @@ class Channel:
                 self._raised = True
                 raise self.error
             return False
-
-    def _token(self, drawn: Drawn) -> Token:
-        return _make_token(drawn, self._texts)
 
 
 class _Texts(dict[int, str]):

@@ -41,7 +41,7 @@ class Alternative:
 
 
 class _Unread:
-    """What the alternatives of a token are made of, by whoever asks for them first."""
+    """What the alternatives of a generated token are made of, whenever somebody asks for them."""
 
     __slots__ = ("_reported", "_texts")
     _reported: Reported
@@ -75,7 +75,7 @@ class Token(_Unread):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Alternatives of a token that was generated, made for whoever asks: most are never looked at, and they
+            """Alternatives of a token that was generated, which are in no slot: most are never looked at, and they
             would be most of a token."""
             if name != "alternatives":
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -15,25 +13,12 @@ import torch
 
 from seqdemo.decoding import CHUNK, Engine, Request
 from seqdemo.decoding import padded as padding
-from seqdemo.decoding.generation import Generating
 from seqdemo.decoding.stepper import GenericStepper
 from seqdemo.errors import BusyError, SeqdemoError
 from seqdemo.plugin import Done, Prefill, SamplingOptions, Token
 from seqdemo.plugin import state as verbs
 
 LONG = 1_000_000
-
-
-@contextmanager
-def held(engine: Engine) -> Iterator[None]:
-    """Nothing takes a turn until the block ends, so that all that was asked for inside it begins together."""
-    gate, inside = threading.Event(), threading.Event()
-    thread = threading.Thread(target=engine.run, args=(lambda: (inside.set(), gate.wait(60)),))
-    thread.start()
-    assert inside.wait(60)
-    yield
-    gate.set()
-    thread.join()
 
 
 def turns_of(**heads: Any) -> list[tuple[str, int, int]]:
@@ -62,7 +47,7 @@ def facts(decoded: Any) -> list[tuple[int, float]]:
 def test_rows_share_steps_and_come_and_go_between_them(toy: Any, head: Any, engine: Engine) -> None:
     """Three streams of different lengths: as many rows as there are streams left, never a step for one alone."""
     seen = turns_of(head=head)
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(toy.ask(head, seed=k, max_tokens=length)) for k, length in enumerate((10, 20, 30))]
     for stream, length in zip(streams, (10, 20, 30), strict=True):
         assert len(stream.decoded().tokens) == length
@@ -85,7 +70,7 @@ def test_a_stream_agrees_with_itself_alone(toy: Any, engine: Engine) -> None:
     ]
     requests = [toy.ask(head, f"prompt {k}", **{"seed": k, "max_tokens": 80, **one}) for k, one in enumerate(options)]
     alone = [engine.submit(request).decoded() for request in requests]
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(request) for request in requests]
     for want, stream in zip(alone, streams, strict=True):
         got = stream.decoded()
@@ -109,7 +94,7 @@ def test_exact_streams_are_the_same_bit_for_bit(
     alone = [engine.submit(requests[k]) for k in (0, 7, count - 1)]
     wanted = [(facts(stream.decoded()), stream.snapshot.state) for stream in alone]
     seen = turns_of(head=head)
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(request) for request in requests]
         beside = engine.submit(toy.ask(head, seed=99, max_tokens=50))
     results = [(facts(stream.decoded()), stream.snapshot.state) for stream in streams]
@@ -136,7 +121,7 @@ def test_a_stepper_may_use_the_memory_of_its_logits_again(
         return memory.setdefault(len(logits), torch.empty_like(logits)).copy_(logits)
 
     monkeypatch.setattr(GenericStepper, "step", step)
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(request) for request in requests]
     assert [facts(stream.decoded()) for stream in streams] == wanted
     assert padding.ROWS in memory
@@ -154,7 +139,7 @@ def test_a_head_whose_rows_differ_by_place_is_found_out(toy: Any, engine: Engine
     head = Uneven()
     requests = [toy.ask(head, seed=k, max_tokens=10, exact=True) for k in range(3)]
     alone = [facts(engine.submit(request).decoded()) for request in requests]
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(request) for request in requests]
     assert [facts(stream.decoded()) for stream in streams] == alone
 
@@ -167,7 +152,7 @@ def test_a_row_that_is_read_again_shares_the_steps_of_those_that_write(toy: Any,
     start = first.anchors[0]
     again = Request(head, tokens, SamplingOptions(max_tokens=0, seed=0), start=start, stepped=True)
     seen = turns_of(head=head)
-    with held(engine):
+    with toy.held(engine):
         beside = engine.submit(toy.ask(head, seed=5, max_tokens=60))
         reread = engine.submit(again)
     events = list(reread)
@@ -183,7 +168,7 @@ def test_a_row_that_is_read_again_shares_the_steps_of_those_that_write(toy: Any,
 def test_every_row_of_a_pipeline_is_served_alike(toy: Any, engine: Engine) -> None:
     """64 streams: when one has ended no other has had less than half as much."""
     head = toy.ToyHead()
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(toy.ask(head, seed=k, max_tokens=40 if k == 63 else LONG)) for k in range(64)]
     streams[63].decoded()
     for stream in streams:
@@ -197,7 +182,7 @@ def test_a_long_prompt_is_read_between_steps(toy: Any, engine: Engine) -> None:
     """While chunks are read, each is followed by a step of the stream beside it; so is a second prompt's chunk."""
     head = toy.ToyHead()
     seen = turns_of(head=head)
-    with held(engine):
+    with toy.held(engine):
         stream = engine.submit(toy.ask(head, max_tokens=LONG))
         slow = engine.submit(toy.ask(head, "x" * (CHUNK * 20), max_tokens=1))
         other = engine.submit(toy.ask(head, "y" * (CHUNK * 3), max_tokens=1))
@@ -216,7 +201,7 @@ def test_pipelines_and_jobs_take_turns(toy: Any, engine: Engine, monkeypatch: py
     monkeypatch.setattr(sys.modules[Engine.__module__], "perf_counter", lambda: 0.0)
     a, b = toy.ToyHead(seed=0), toy.ToyHead(seed=1)
     seen = turns_of(a=a, b=b)
-    with held(engine):
+    with toy.held(engine):
         streams = [engine.submit(toy.ask(head, max_tokens=60)) for head in (a, a, b)]
         job = threading.Thread(target=engine.each, args=(lambda k: seen.append(("job", k, 0)), range(50)))
         job.start()
@@ -230,21 +215,6 @@ def test_pipelines_and_jobs_take_turns(toy: Any, engine: Engine, monkeypatch: py
         assert max(later - sooner for sooner, later in pairwise(places)) <= 3
 
 
-def test_readers_of_streams_that_end_together_are_told_together(
-    toy: Any, head: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first one told would take the interpreter from the thread that has yet to end the others."""
-    left: list[int] = []
-    tell = Generating.tell
-    monkeypatch.setattr(Generating, "tell", lambda work: (left.append(engine.load.running), tell(work))[1])
-    with held(engine):
-        streams = [engine.submit(toy.ask(head, max_tokens=9, seed=seed)) for seed in range(4)]
-        later = engine.submit(toy.ask(head, max_tokens=30))
-    assert all(len(stream.decoded().tokens) == 9 for stream in streams)
-    assert len(later.decoded().tokens) == 30
-    assert left == [1, 1, 1, 1, 0]
-
-
 def test_a_job_gives_its_results_in_order_and_its_error_once(engine: Engine) -> None:
     """As a loop would."""
     assert engine.each(lambda k: k * k, [3, 1, 2]) == [9, 1, 4]
@@ -253,109 +223,6 @@ def test_a_job_gives_its_results_in_order_and_its_error_once(engine: Engine) -> 
     with pytest.raises(ZeroDivisionError):
         engine.each(lambda k: done.append(1 // k), [1, 0, 1])
     assert done == [1]
-    assert engine.load == (0, 0)
-
-
-# --- leaving -------------------------------------------------------------------------------------------------------
-
-
-def test_cancelling_frees_the_row_within_one_step(toy: Any, engine: Engine) -> None:
-    """A step after the one under way, the row is out; its neighbour goes on undisturbed."""
-    head = toy.ToyHead()
-    want = [token.id for token in engine.submit(toy.ask(head, seed=3, max_tokens=50)).decoded().tokens]
-    streams: list[Any] = []
-    at: list[int] = []
-
-    def close_in_the_middle(ids: Any, *more: Any, **named: Any) -> Any:
-        seen.append(len(ids))
-        if len(seen) == 20:
-            streams[0].close()
-            at.append(len(seen))
-        return plain(ids, *more, **named)
-
-    plain, seen = head.next, []
-    with held(engine):
-        streams += [engine.submit(toy.ask(head, seed=2, max_tokens=LONG))]
-        streams += [engine.submit(toy.ask(head, seed=3, max_tokens=50))]
-        head.next = close_in_the_middle
-    assert [token.id for token in streams[1].decoded().tokens] == want
-    assert seen[at[0] - 1] == 2
-    assert set(seen[at[0] :]) == {1}
-    assert streams[0].decoded().done.reason == "cancelled"
-
-
-def test_a_reader_that_goes_away_frees_its_row(toy: Any, engine: Engine) -> None:
-    """A generator that hands events on, as a server's does, ends its stream when it is closed or collected."""
-
-    def handler() -> Iterator[str]:
-        with engine.submit(toy.ask(toy.ToyHead(), max_tokens=LONG)) as stream:
-            for event in stream:
-                if isinstance(event, Token):
-                    yield event.text
-
-    client = handler()
-    next(client)
-    client.close()
-    toy.wait_until(lambda: engine.load == (0, 0))
-    client = handler()
-    next(client)
-    del client
-    gc.collect()
-    toy.wait_until(lambda: engine.load == (0, 0))
-
-
-def test_a_timeout_ends_a_stream_and_keeps_its_text(toy: Any, engine: Engine) -> None:
-    """Running, reading its prompt or waiting for a place."""
-    head = toy.ToyHead()
-    stream = engine.submit(toy.ask(head, max_tokens=LONG, timeout=0.2))
-    decoded = stream.decoded()
-    assert decoded.done.reason == "timeout"
-    assert decoded.text
-    assert stream.snapshot.position == 6 + len(decoded.tokens)
-    reading = engine.submit(toy.ask(head, "x" * 900_000, timeout=0.2)).decoded()
-    assert (reading.done.reason, reading.tokens) == ("timeout", ())
-    small = Engine("cpu", capacity=1)
-    first = small.submit(toy.ask(head, max_tokens=LONG))
-    waiting = small.submit(toy.ask(head, timeout=0.1)).decoded()
-    assert (waiting.done.reason, waiting.tokens) == ("timeout", ())
-    first.close()
-    first.decoded()
-    assert small.load == (0, 0)
-    small.close()
-
-
-def test_only_the_culprit_ends(toy: Any, engine: Engine) -> None:
-    """A row that makes the shared step raise is found; its neighbours' texts are what they are without it."""
-
-    class Fragile(toy.ToyHead):  # type: ignore[misc, name-defined]
-        def next(self, ids: Any, state: Any, context: Any, **more: Any) -> Any:
-            if ids.shape[1] == 1 and bool((state["head.output"][:, 0].abs() > self.limit).any()):
-                raise RuntimeError("this head breaks where a state grows")
-            return super().next(ids, state, context, **more)
-
-    head = Fragile()
-    head.limit = float("inf")
-    requests = [toy.ask(head, f"{k}", seed=k, max_tokens=40) for k in range(4)]
-    want = [[token.id for token in engine.submit(request).decoded().tokens] for request in requests]
-    peaks = []
-    for request, tokens in zip(requests, want, strict=True):
-        state, peak = head.initial_state(1), 0.0
-        with torch.no_grad():
-            state = head.next(torch.tensor([request.ids]), state, {}).state
-            for token in tokens:
-                peak = max(peak, float(state["head.output"][0, 0].abs()))
-                state = head.next(torch.tensor([[token]]), state, {}).state
-        peaks.append(peak)
-    worst = max(range(4), key=lambda k: peaks[k])
-    head.limit = (sorted(peaks)[-1] + sorted(peaks)[-2]) / 2
-    with held(engine):
-        streams = [engine.submit(request) for request in requests]
-    for k, stream in enumerate(streams):
-        if k == worst:
-            with pytest.raises(RuntimeError, match="where a state grows"):
-                stream.decoded()
-        else:
-            assert [token.id for token in stream.decoded().tokens] == want[k]
     assert engine.load == (0, 0)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from seqdemo.decoding import Request
+from seqdemo.decoding import Engine, Request
 from seqdemo.plugin import (
     Decoded,
     RecurrentModel,
@@ -135,6 +137,18 @@ class ToyHead(TokenHead):
 def ask(head: Any, text: str = "hello", **options: Any) -> Request:
     chosen = SamplingOptions(**{"max_tokens": 40, "seed": 1, **options})
     return Request(head, head.prompt({"text": text}), chosen, {"text": text}, anchors_every=32)
+
+
+@contextmanager
+def held(engine: Engine) -> Iterator[None]:
+    """Nothing takes a turn until the block ends, so that all that was asked for inside it begins together."""
+    gate, inside = threading.Event(), threading.Event()
+    thread = threading.Thread(target=engine.run, args=(lambda: (inside.set(), gate.wait(60)),))
+    thread.start()
+    assert inside.wait(60)
+    yield
+    gate.set()
+    thread.join()
 
 
 def wait_until(true: Callable[[], bool]) -> None:

@@ -39,6 +39,7 @@ Stepper::Stepper(const Model& model, int slots, int threads)
     job_.kernels = ahead_job_.kernels = model.kernels;
     ahead_job_.parts.resize(layers);
     job_.parts.resize(1);
+    output_beside_ = output_is_a_share();
 }
 
 float* Stepper::entry(int slot, int layer, int which) {
@@ -135,15 +136,16 @@ void Stepper::forward(const int32_t* ids, const int32_t* slots, int count, bool 
             pool_.join();
         }
         if (layer == layers - 1 && !output) continue;
-        if (layer == layers - 1 && !model_.leave) {
-            // Where that is no more than this thread's part of what is left, the others need not wait for it.
-            const bool beside = output_is_a_share();
-            if (beside) start_ahead(slots, count);
+        const bool gives_logits = layer == layers - 1 && !model_.leave;
+        if (gives_logits && output_beside_) {
+            start_ahead(slots, count);
             place_rows(layer, count, logits_.data(), logits_width_);
             const Matrix& matrix = model_.above[layer].matrix();
-            if (beside) return model_.kernels->product(matrix, 0, matrix.blocks, rows_.data(), count);
-            compute(model_.above[layer], rows_.data(), count);
-        } else
+            return model_.kernels->product(matrix, 0, matrix.blocks, rows_.data(), count);
+        }
+        if (gives_logits)
+            multiply(model_.above[layer], layer, count, logits_.data(), logits_width_);
+        else
             multiply(model_.above[layer], layer, count, x_.data(), width_);
     }
     if (model_.leave && output) {

@@ -108,6 +108,8 @@ private:
     std::vector<uint8_t> passed_bytes_;
     std::vector<Row> passed_rows_;
     Job job_, ahead_job_;
+    // Whether one thread computes the output while the others begin what is ahead: they need not wait for it then.
+    bool output_beside_;
     // The last run: where it began, and what each row read.
     std::vector<int32_t> ran_;
     std::vector<Slot> before_;

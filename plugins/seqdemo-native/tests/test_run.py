@@ -232,7 +232,7 @@ def test_a_row_goes_back_within_its_last_run(make_head: Make, precision: Any) ->
 
 
 def test_threads_change_nothing(make_head: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same run by one thread and by three, many times over."""
+    """The same run by one thread, by two and by three, many times over."""
     head = make_head("lstm", model_config={"hidden_size": 200, "num_layers": 2})
     found = []
     for threads in ("1", "2", "3"):
@@ -242,4 +242,4 @@ def test_threads_change_nothing(make_head: Make, monkeypatch: pytest.MonkeyPatch
         rows = [RunRow(slot, SamplingOptions(temperature=1.0, alternatives=0), slot, 0, []) for slot in range(5)]
         ran = made.run(200, rows, logits, [], [])
         found.append((np.asarray(ran.ids).tolist(), np.asarray(ran.logprobs).tolist()))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
