@@ -11,9 +11,10 @@ Shape letters: ``n`` active rows, ``H`` hidden, ``G`` gates, ``V`` vocabulary, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from seqdemo.errors import PluginError
 from seqdemo.plugin import Context, Precision, Prepared, State, Stepper, TokenHead, TokenIO
 
 from .cells import Entries, Kind, weights_of
+from .crew import Crew
 from .products import Floats, Pair, Product, product
 
 __all__ = ["TABLE_BYTES", "RecurrentPrepared", "RecurrentStepper"]
@@ -33,8 +35,9 @@ TABLE_BYTES = 256 << 20
 """What the first layer's input projections of all tokens, ``(V, G * H)`` in 32 bits, may take."""
 
 _PER_THREAD = 1 << 26
-"""Multiplications worth a thread. Where another process takes a core, threads that wait for each other are slower than
-one by orders of magnitude; a row of all but the largest models is stepped by one."""
+"""Multiplications worth a thread where their number may change bits, so that time must not choose it. Where another
+process takes a core, threads that wait for each other are slower than one by orders of magnitude; a row of all but the
+largest models is stepped by one."""
 
 
 class _Row(NamedTuple):
@@ -57,6 +60,7 @@ class _Weights:
         split: ``G * H``.
         leave: what is above the last product, where the head has a projection.
         dtype: of the pipeline's states.
+        crew: who steps, where products are alike by any number of threads.
     """
 
     kind: Kind
@@ -68,6 +72,7 @@ class _Weights:
     split: int
     leave: Product | None
     dtype: torch.dtype
+    crew: Crew
 
     @property
     def parts(self) -> tuple[Product | Pair, ...]:
@@ -117,6 +122,7 @@ def _prepared(io: TokenIO, model: Fused, precision: Precision) -> _Weights:
         split=len(u),
         leave=None if io.project is None else product(io.weight.float(), io.bias.float(), precision),
         dtype=io.weight.dtype,
+        crew=Crew(),
     )
 
 
@@ -195,9 +201,12 @@ class RecurrentStepper(Stepper):
         for pair, names in zip(weights.pairs, weights.places, strict=True):
             entries: Entries = tuple(state[name].detach().float().numpy() for name in names)
             outputs = np.empty((len(x), entries[0].shape[1]), np.float32)
-            with _threads(pair.ahead.count):
+            ahead: Callable[[Floats], Floats] = pair.ahead
+            if self.alike:
+                ahead = partial(weights.crew.do, "ahead", pair.ahead)
+            with nullcontext() if self.alike else _threads(pair.ahead.count):
                 for t in range(len(x)):
-                    entries = weights.kind.cell(x[t : t + 1], pair.ahead(entries[0]), entries)
+                    entries = weights.kind.cell(x[t : t + 1], ahead(entries[0]), entries)
                     outputs[t] = entries[0][0]
             rows.append(entries)
             x = pair.above(outputs if len(rows) < len(weights.pairs) else entries[0])
@@ -206,8 +215,8 @@ class RecurrentStepper(Stepper):
         return torch.from_numpy(x), self._named(rows)
 
     def step(self, ids: Sequence[int], active: Sequence[int]) -> Tensor:
-        if torch.get_num_threads() == 1:
-            return self._step(ids, active)
+        if self.alike:
+            return self._weights.crew.do(len(ids).bit_length(), self._step, ids, active)
         with _threads(len(ids) * self._count):
             return self._step(ids, active)
 

@@ -243,6 +243,30 @@ def test_one_thread_steps_and_the_others_come_back(make_pipeline: Make, monkeypa
     assert seen == [1, 1, 2]
 
 
+def test_any_number_of_threads_gives_the_same_bits(make_pipeline: Make) -> None:
+    """In 8 bits time chooses how many work: a text must not depend on it. Forty steps, in which both are tried, and a
+    prompt."""
+    head = make_pipeline(model_config={"hidden_size": 200, "num_layers": 2}).head
+    assert isinstance(head, TokenHead)
+    if not stepper(head, "int8").alike:
+        pytest.skip("this processor has no products of 8-bit integers")
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made = stepper(head, "int8")
+            slots, by = seat(made, head, 3), []
+            for k in range(40):
+                by.append(made._weights.crew.threads(2))
+                logits = made.step([k % 5, 1, 2], slots)
+            read, state = made.read(head, torch.arange(30)[None] % 7, head.initial_state(1), {})
+            found.append([logits.clone(), read, *made.take(slots[0]).values(), *state.values()])
+            assert set(by) == set(range(1, threads + 1))
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, *found))
+
+
 def test_only_what_it_can_step_is_offered(make_pipeline: Make) -> None:
     """Torch's three layers on the CPU in at most 32 bits; full precision is advised for small ones only."""
 
