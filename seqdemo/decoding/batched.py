@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from seqdemo.errors import PluginError
 from seqdemo.plugin import Reported, SamplingOptions
 
-from .largest import kth_largest
+from .largest import largest
 from .sampling import FLOOR, choose, no_choice, not_numbers, penalise
 
 __all__ = ["Chooser", "Picks", "draw_alone"]
@@ -126,7 +127,8 @@ class Chooser:
             mean = np.einsum("ij,ij->i", odds, shifted)
         if np.isnan(mean).any():  # 0 times -inf
             mean = np.einsum("ij,ij->i", odds, np.maximum(shifted, FLOOR))
-        log_total = np.log(total)
+        # As choose takes it: numpy's own, of several at once, may differ in the last bit.
+        log_total = np.array([log(one) for one in total.tolist()])
         ids = np.zeros(count, dtype=np.int64)
         reported: list[Reported | None] = [None] * count
         drawn = np.asarray(numbers)[:, None]
@@ -164,8 +166,8 @@ class Chooser:
             best = scores.max(axis=1)
         if group.greedy:
             chosen = scores.argmax(axis=1)
-            return chosen, _report(group, facts, chosen, None, scores)
-        places = _largest(scores, group.top_k) if 0 < group.top_k < scores.shape[1] else None
+            return chosen, _report(group, facts, chosen, None, scores, None)
+        places = largest(scores, group.top_k) if 0 < group.top_k < scores.shape[1] else None
         kept = scores if places is None else scores.ravel().take(places)
         with np.errstate(over="ignore"):
             weights = np.exp((kept.astype(np.float64) - best[:, None]) / group.temperature)
@@ -179,10 +181,12 @@ class Chooser:
         if index.max() == weights.shape[1]:  # rounding took the number to the last sum
             index = np.minimum(index, weights.shape[1] - 1 - (weights[:, ::-1] > 0.0).argmax(axis=1))
         if places is None:
-            return index, _report(group, facts, index, None, weights)
+            return index, _report(group, facts, index, None, weights, None)
         columns = places - group.lines * scores.shape[1]
         chosen = columns[group.lines[:, 0], index]
-        return chosen, _report(group, facts, chosen, columns, weights)
+        # The likeliest of all are among those that were kept, unless a rule moved them.
+        likely = kept if scores is facts.logits and group.alternatives <= group.top_k else None
+        return chosen, _report(group, facts, chosen, columns, weights, likely)
 
 
 def draw_alone(logits: Floats, options: SamplingOptions, number: float, recent: Sequence[int], forbidden: Ids) -> Picks:
@@ -199,20 +203,6 @@ def draw_alone(logits: Floats, options: SamplingOptions, number: float, recent: 
     return Picks([choice.id], [choice.logprob], [choice.entropy], [reported])
 
 
-def _largest(values: Floats, k: int) -> Ids:
-    """Places of each row's k largest values among all values, ascending, ``(n, k)``; among equals the lower column
-    wins."""
-    bar = kth_largest(values, k)
-    chosen = values >= bar
-    tied = np.count_nonzero(chosen) > k * len(values)
-    for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > k).tolist() if tied else ():
-        level = np.flatnonzero(values[row] == bar[row])
-        above = int(np.count_nonzero(values[row] > bar[row]))
-        chosen[row, level[k - above :]] = False
-    places: Ids = np.flatnonzero(chosen).reshape(-1, k)
-    return places
-
-
 def _ranked(lines: Ids, values: Floats, k: int) -> tuple[Ids, Floats]:
     """Columns and values of each row's k largest, largest first; among equals the lower column comes first.
 
@@ -221,7 +211,7 @@ def _ranked(lines: Ids, values: Floats, k: int) -> tuple[Ids, Floats]:
     if k >= values.shape[1]:
         order = np.argsort(-values, axis=1, kind="stable")
         return order, values[lines, order]
-    places = _largest(values, k)
+    places = largest(values, k)
     best = values.ravel().take(places)
     order = np.argsort(-best, axis=1, kind="stable")
     return places[lines, order] - lines * values.shape[1], best[lines, order]
@@ -250,16 +240,23 @@ def _nucleus(lines: Ids, weights: Floats, enough: Floats, width: int = 64) -> ND
     return kept
 
 
-def _report(group: _Group, facts: _Facts, chosen: Ids, columns: Ids | None, weights: Floats) -> list[Reported]:
+def _report(
+    group: _Group, facts: _Facts, chosen: Ids, columns: Ids | None, weights: Floats, kept: Floats | None
+) -> list[Reported]:
     """Alternatives of each row, ``[]`` if none are wanted.
 
     Args:
         columns: ``(n, k)``, which tokens the weights belong to; None: all.
         weights: ``(n, k)`` after the rules, of any sum.
+        kept: ``(n, k)``, the logits of ``columns``, where these are the k largest.
     """
     if not group.alternatives:
         return []
-    likely, _ = _ranked(group.lines, facts.logits, min(group.alternatives, facts.logits.shape[1]))
+    if kept is None or columns is None:
+        likely, _ = _ranked(group.lines, facts.logits, min(group.alternatives, facts.logits.shape[1]))
+    else:
+        order = np.argsort(-kept, axis=1, kind="stable")[:, : group.alternatives]
+        likely = columns[group.lines, order]
     likely = np.concatenate([likely, chosen[:, None]], axis=1)
     raw = facts.odds[group.lines, likely] / facts.total[:, None]
     if group.greedy:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["kth_largest"]
+__all__ = ["largest"]
 
 _FOLD = 16
 """Values whose maximum stands for them in the first pass."""
@@ -16,8 +16,9 @@ _SORTED = 512
 """So few values are sorted in less time than it takes to partition them."""
 
 
-def kth_largest(values: NDArray[Any], k: int) -> NDArray[Any]:
-    """Each row's k-th largest value: ``(n, V) -> (n, 1)``, ``1 <= k <= V``; equal values count one by one.
+def largest(values: NDArray[Any], k: int) -> NDArray[np.int64]:
+    """Places of each row's k largest values among all values, ascending: ``(n, V) -> (n, k)``, ``1 <= k <= V``; among
+    equals the lower column wins.
 
     The k-th largest of the maxima of groups is no larger than the k-th largest value, for there are k values at least
     as large as it. So only values that reach it are partitioned, which are few unless many are equal.
@@ -25,19 +26,38 @@ def kth_largest(values: NDArray[Any], k: int) -> NDArray[Any]:
     rows, size = values.shape
     groups = size // _FOLD
     if size <= _SORTED:
-        return np.sort(values, axis=1)[:, size - k, None]
-    if k > groups // 2:
-        found: NDArray[Any] = np.partition(values, size - k, axis=1)[:, size - k, None]
-        return found
-    maxima = values[:, : groups * _FOLD].reshape(rows, _FOLD, groups).max(axis=1)
-    bound = np.partition(maxima, groups - k, axis=1)[:, groups - k, None]
-    near = np.flatnonzero(values >= bound)
-    if rows == 1:
-        few = values[:, near]
-        return np.partition(few, -k, axis=1)[:, -k, None]
-    row = near // size
-    counts = np.bincount(row, minlength=rows)
-    place = np.arange(len(near)) - np.repeat(np.cumsum(counts) - counts, counts)
-    padded = np.full((rows, int(counts.max())), -np.inf, dtype=values.dtype)
-    padded[row, place] = values.ravel()[near]
-    return np.partition(padded, -k, axis=1)[:, -k, None]
+        bar = np.sort(values, axis=1)[:, size - k]
+        near = np.flatnonzero(values >= bar[:, None])
+    elif k > groups // 2:
+        bar = np.partition(values, size - k, axis=1)[:, size - k]
+        near = np.flatnonzero(values >= bar[:, None])
+    else:
+        maxima = values[:, : groups * _FOLD].reshape(rows, _FOLD, groups).max(axis=1)
+        bound = np.partition(maxima, groups - k, axis=1)[:, groups - k]
+        near = np.flatnonzero(values >= bound[:, None])
+        few = values.ravel()[near]
+        if rows == 1:
+            bar = np.partition(few, len(few) - k)[len(few) - k, None]
+            near = near[few >= bar]
+        else:
+            row = near // size
+            counts = np.bincount(row, minlength=rows)
+            padded = np.full((rows, int(counts.max())), -np.inf, dtype=values.dtype)
+            padded[row, np.arange(len(near)) - np.repeat(np.cumsum(counts) - counts, counts)] = few
+            bar = np.partition(padded, -k, axis=1)[:, -k]
+            near = near[few >= bar[row]]
+    if len(near) > k * rows:
+        near = near[_first(values.ravel()[near], near // size, bar, k)]
+    places: NDArray[np.int64] = near.reshape(rows, k)
+    return places
+
+
+def _first(few: NDArray[Any], row: NDArray[np.int64], bar: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    """Which of the values that reach their row's bar are its first k, those above the bar before any that equal it."""
+    level = few == bar[row]
+    room = k - np.bincount(row[~level], minlength=len(bar))
+    # How many of the row's values at the bar come before each.
+    before = np.cumsum(level) - level
+    starts = np.searchsorted(row, np.arange(len(bar)))
+    first: NDArray[np.bool_] = ~level | (before - before[starts][row] < room[row])
+    return first

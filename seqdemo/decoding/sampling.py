@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seqdemo.errors import PluginError
 from seqdemo.plugin import SamplingOptions
 
-from .largest import kth_largest
+from .largest import largest
 
 __all__ = ["FLOOR", "Candidate", "Choice", "choose", "describe", "no_choice", "not_numbers", "penalise", "rule"]
 
@@ -81,12 +81,8 @@ def _largest(values: Floats, k: int) -> Ids:
     """Indices of the k largest values, ascending; among equals the lower index wins. No sort of all of them."""
     if k >= len(values):
         return np.arange(len(values))
-    bar = kth_largest(values[None], k)[0, 0]
-    best = np.flatnonzero(values >= bar)
-    if len(best) == k:
-        return best
-    level = np.flatnonzero(values[best] == bar)
-    return np.delete(best, level[len(level) - (len(best) - k) :])
+    best: Ids = largest(values[None], k)[0]
+    return best
 
 
 def _ranked(values: Floats, k: int) -> Ids:
