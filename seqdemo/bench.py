@@ -173,7 +173,11 @@ def _run(pipe: Pipeline, streams: int, tokens: int) -> float:
 
 
 def _weight_bytes(pipe: Pipeline, precision: str) -> int:
-    """Bytes of the matrices that a step multiplies by; an embedding that only looks rows up is not among them."""
+    """Bytes of the matrices that a step multiplies by: as its stepper says, or all but an embedding that only looks
+    rows up."""
+    known = pipe.stepper.reads
+    if known is not None:
+        return max(1, known) * _BYTES[precision]
     head = pipe.head
     assert isinstance(head, TokenHead)
     looked_up = {id(module.weight) for module in head.modules() if isinstance(module, torch.nn.Embedding)}

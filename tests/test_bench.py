@@ -51,10 +51,12 @@ def test_more_streams_than_rows(small: Path) -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_weights_that_are_read(tied: bool) -> None:
-    """Matrices of the layers and the output count; an embedding counts only where it is the output too."""
+@pytest.mark.parametrize("prepared", [True, False])
+def test_weights_that_are_read(tied: bool, prepared: bool) -> None:
+    """Matrices of the layers and the output count; an embedding counts only where it is the output too. Where it is
+    folded into a table, the first layer's input weights are looked up with it."""
     pipe = seqdemo.pipeline(
-        model="rnn",
+        model="rnn" if prepared else "scratch-rnn",
         tokenizer="char",
         texts=["abcdefgh"],
         model_config={"hidden_size": 4},
@@ -62,7 +64,8 @@ def test_weights_that_are_read(tied: bool) -> None:
         device="cpu",
     )
     vocabulary = pipe.tokenizers["text"].vocab_size
-    recurrent = 4 * 4 + 4 * 4
+    assert (pipe.stepper.reads is not None) == prepared
+    recurrent = 4 * 4 if prepared else 4 * 4 + 4 * 4
     assert _weight_bytes(pipe, "int8") == recurrent + vocabulary * 4
     assert _weight_bytes(pipe, "fp32") == 4 * _weight_bytes(pipe, "int8")
 

@@ -47,11 +47,14 @@ class Stepping:
         name: registered name of the stepper; ``"generic"`` calls the head itself.
         precision: what it computes in.
         description: what was chosen and why, in one line.
+        reads: weights that a step multiplies by, once for all rows, where the stepper knows: an embedding that is
+            folded into a table, say, spares it the first layer's.
     """
 
     name: str
     precision: str
     description: str
+    reads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,8 @@ def _choose(head: TokenHead, device: torch.device, key: tuple[object, ...]) -> _
                 made.append(manager().implementation("steppers", name)(head, device, precision))
         if made:
             chosen = f"{precision}, " + ("as advised for its size" if asked == "auto" else "as asked for")
-            return _Kept(key, made[0], Stepping(name, precision or "", f"{chosen}, by {name!r}: {made[0].description}"))
+            said = f"{chosen}, by {name!r}: {made[0].description}"
+            return _Kept(key, made[0], Stepping(name, precision or "", said, made[0].reads))
     own = next(iter(_own(head)), str(_dtype(head)).removeprefix("torch."))
     why = f"{own}, that of its weights: no stepper serves this model on {device}, so its head is called for each token"
     return _Kept(key, None, Stepping("generic", own, why))

@@ -12,7 +12,7 @@ __all__ = ["CONTRACT", "PROJECT", "hookimpl", "hookspec"]
 
 PROJECT = "seqdemo"
 
-CONTRACT = (1, 5)
+CONTRACT = (1, 6)
 """Major, minor. A minor step only adds; a major step may break. A plugin module states the version it was
 written for as ``seqdemo_contract = "1.0"``; none stated means ``"1.0"``."""
 

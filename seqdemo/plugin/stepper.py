@@ -182,11 +182,13 @@ class Prepared:
         precision: what it computes in.
         description: what was chosen and why, in one line.
         shares: whether it defines :meth:`advance_sharing`.
+        reads: weights that a step multiplies by, once for all rows; None: as many as the head's matrices have.
     """
 
     precision: Precision
     description: str
     shares: bool = False
+    reads: int | None = None
 
     def stepper(self, head: TokenHead, slots: int) -> Stepper | None:
         """A stepper with that many slots, which lives no longer than the head. None: one around :meth:`advance`."""

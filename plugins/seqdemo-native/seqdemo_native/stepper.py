@@ -63,7 +63,7 @@ class NativePrepared(Prepared):
             raise PluginError(f"The compiled stepper does not step {type(head).__name__} in {precision}.")
         self.precision = precision
         self._weights = weights = Weights(io, precision)
-        self._threads = threads(weights.count)
+        self.reads, self._threads = weights.count, threads(weights.count)
         first = f"embedding {'folded into a table' if weights.folded else 'gathered'}"
         self.description = (
             f"{NAMES[weights.level]}, {self._threads} thread{'s' * (self._threads > 1)}; "

@@ -41,6 +41,7 @@ class NativeTranslation(Prepared):
             raise PluginError(f"The compiled translator does not step {type(head).__name__} in {precision}.")
         self.precision = precision
         self._translator = translator = Translator(head, precision)
+        self.reads = translator.count
         self.description = (
             f"{NAMES[translator.level]}, {translator.threads} thread{'s' * (translator.threads > 1)}; "
             f"{translator.count / 1e6:,.1f}M weights a token"

@@ -156,7 +156,8 @@ class AttendingPrepared(Prepared):
         self._output = product(embedding.float(), head.bias.detach().float(), precision, bounded=True)
         parts = (*self._decoder.products, *self._refiner.products, self._query, self._combine, self._output)
         names = ", ".join(dict.fromkeys(part.name for part in parts))
-        self.description = f"{names}; {sum(part.count for part in parts) / 1e6:,.1f}M weights a token"
+        self.reads = sum(part.count for part in parts)
+        self.description = f"{names}; {self.reads / 1e6:,.1f}M weights a token"
 
     def start(self, head: TokenHead, rows: Sequence[Mapping[str, Any]]) -> tuple[Context, State]:
         assert isinstance(head, TranslationHead)

@@ -170,7 +170,8 @@ class GraphPrepared(Prepared):
         self._capture = Eager if why or capture is None else capture
         self._idle: dict[int, list[_Places]] = {}
         how = f"steps not captured ({why})" if why else "steps captured in CUDA graphs"
-        self.description = f"{how}; {weights.count / 1e6:,.1f}M weights a token"
+        self.reads = weights.count
+        self.description = f"{how}; {self.reads / 1e6:,.1f}M weights a token"
 
     def stepper(self, head: TokenHead, slots: int) -> GraphStepper:
         # Graphs take long to capture: they wait here for the next stepper of that size.

@@ -96,9 +96,10 @@ class RecurrentPrepared(Prepared):
         self._weights = _prepared(io, io.model, precision)
         parts, folds = self._weights.parts, self._weights.enter is None
         names = ", ".join(dict.fromkeys(part.name for part in parts))
+        self.reads = self._weights.count
         size = self._weights.table.nbytes / 1e6
         first = f"embedding folded into a table of {size:,.1f} MB" if folds else "embedding gathered"
-        self.description = f"{names}; {first}; {self._weights.count / 1e6:,.1f}M weights a token"
+        self.description = f"{names}; {first}; {self.reads / 1e6:,.1f}M weights a token"
 
     def stepper(self, head: TokenHead, slots: int) -> RecurrentStepper:
         return RecurrentStepper(self._weights, slots)
