@@ -84,6 +84,11 @@ class _Weights:
         """Weights each token reads."""
         return sum(part.count for part in self.parts)
 
+    @property
+    def alike(self) -> bool:
+        """Whether a row's result is the same bits beside any others and by any number of threads."""
+        return all(part.alike for part in self.parts)
+
 
 class RecurrentPrepared(Prepared):
     """The weights of a head whose ``token_io`` offers a model on torch's fused layers."""
@@ -99,7 +104,8 @@ class RecurrentPrepared(Prepared):
         self.reads = self._weights.count
         size = self._weights.table.nbytes / 1e6
         first = f"embedding folded into a table of {size:,.1f} MB" if folds else "embedding gathered"
-        self.description = f"{names}; {first}; {self.reads / 1e6:,.1f}M weights a token"
+        by = ", by as many threads as are quickest" if self._weights.alike else ""
+        self.description = f"{names}{by}; {first}; {self.reads / 1e6:,.1f}M weights a token"
 
     def stepper(self, head: TokenHead, slots: int) -> RecurrentStepper:
         return RecurrentStepper(self._weights, slots)
@@ -149,7 +155,7 @@ class RecurrentStepper(Stepper):
         super().__init__(slots)
         self._weights = weights
         self._count = weights.count
-        self.alike = all(part.alike for part in weights.parts)
+        self.alike = weights.alike
         width = weights.split // len(weights.kind.order)
         self._arena = [
             _Row(
