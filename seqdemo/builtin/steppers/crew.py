@@ -10,6 +10,7 @@ Only for work whose result is the same bits by any number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -116,7 +117,7 @@ class _Pace:
 
 
 class Crew:
-    """Does pieces of work by as many threads as torch may use, or fewer.
+    """Does pieces of work by as many threads as torch may use, or fewer. Several threads may give it work.
 
     Args:
         clock: gives seconds.
@@ -124,6 +125,7 @@ class Crew:
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
+        self._lock = Lock()
         self._paces: dict[tuple[Hashable, int], _Pace] = {}
 
     def threads(self, kind: Hashable) -> int:
@@ -143,7 +145,7 @@ class Crew:
             return work(*arguments)
         pace = self._paces.get((kind, most))
         if pace is None:
-            pace = self._paces[kind, most] = _Pace(most)
+            pace = self._paces.setdefault((kind, most), _Pace(most))
         threads = pace.threads
         if threads != most:
             torch.set_num_threads(threads)
@@ -154,5 +156,6 @@ class Crew:
         finally:
             if threads != most:
                 torch.set_num_threads(most)
-        pace.note(ended - began, ended)
+        with self._lock:
+            pace.note(ended - began, ended)
         return found
