@@ -231,7 +231,10 @@ def test_results_are_for_every_reader(
         check(f"{tab}: many, before")
         page.set_input_files(f"#sd-{tab}-file input[type=file]", table)
         page.wait_for_selector(f"#sd-{tab}-column:visible")
+        page.wait_for_function(f"document.querySelector('#sd-{tab}-column input').value")
         page.click(f"#sd-{tab}-start")
-        page.wait_for_selector(f"#sd-{tab}-csv:visible")
+        trouble = f"#sd-{tab}-news .sd-error"
+        page.wait_for_selector(f"#sd-{tab}-csv:visible, {trouble}:visible")
+        assert page.locator(trouble).all_inner_texts() == [], tab
         page.wait_for_selector(f"#sd-{tab}-table nav")
         check(f"{tab}: many, after")
