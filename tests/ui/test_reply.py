@@ -42,6 +42,38 @@ def test_updates_are_coalesced(run_async: Any) -> None:
     assert slept == [1 / 25] * 5
 
 
+def test_many_replies_share_what_a_page_may_have(run_async: Any) -> None:
+    """Eighty updates a second of all together: four replies are as quick as one, sixteen are told five times a second
+    each, and the last of them is as quick as ever once the others have ended or been left."""
+    replies, slept = [Scripted() for _ in range(16)], []
+
+    async def rest(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def run() -> list[float]:
+        running, found = [pulses(reply, 20, rest) for reply in replies], []
+
+        async def tick(number: int) -> None:
+            replies[number].grow(1)
+            await anext(running[number])
+
+        for count in (1, 4, 16):
+            for number in range(count):
+                await tick(number)
+            await tick(15 if count == 16 else 0)
+            found.append(slept[-1])
+        for reply, one in zip(replies[:8], running, strict=False):
+            reply.finished = True
+            assert [ticked async for ticked in one] == [None]
+        for one in running[8:15]:
+            await one.aclose()
+        await tick(15)
+        await running[15].aclose()
+        return [*found, slept[-1]]
+
+    assert run_async(run()) == [1 / 20, 1 / 20, 1 / 5, 1 / 20]
+
+
 def test_whoever_is_behind_is_waited_for(run_async: Any) -> None:
     """While it is behind there is one tick a second, and none is held back once it is not, or at the end."""
     reply, slept = Scripted(), [0]
