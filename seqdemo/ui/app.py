@@ -18,6 +18,7 @@ from seqdemo.passwords import Passwords
 from . import memory
 from .answers import AnswerTab
 from .assets import asset
+from .blocks import Page
 from .chat import ChatTab
 from .compare import CompareTab
 from .kinds import kinds
@@ -52,7 +53,7 @@ def build(source: Source | None = None, *, visitors: Visitors | None = None) -> 
     chosen = source if source is not None else Sdk()
     known = visitors if visitors is not None else Visitors(secret(home()))
     loader = Loader(chosen)
-    demo = gr.Blocks(title="seqdemo", analytics_enabled=False, fill_width=True, delete_cache=_FILES)
+    demo = Page(title="seqdemo", analytics_enabled=False, fill_width=True, delete_cache=_FILES)
     with demo:
         gr.HTML(
             element("header", element("h1", "seqdemo"), class_="sd-brand"),
