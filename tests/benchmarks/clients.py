@@ -36,6 +36,8 @@ from seqdemo.devices import processor
 
 SERIAL = re.compile(r'serial\\*":\s*(\d+)')
 KEY = re.compile(r'key\\*":\s*\\*"([\w-]+)')
+TOLD, PATIENCE = 4, 0.4
+"""Updates, or seconds, after which the page's script says what it shows."""
 TOKENS = re.compile(r'tokens\\*":\s*\[\\*"')
 
 
@@ -132,13 +134,17 @@ class Client:
 
     async def talk(self) -> float:
         """Say something and read the reply to its end: seconds to its first token."""
-        page, began, first = self._page, time.perf_counter(), 0.0
+        page, began, first, updates = self._page, time.perf_counter(), 0.0, 0
+        told = began
         said = [self._checkpoint, "I am visitor " + chr(ord("A") + self._number % 26)]
         held = said + [self._values[one] for one in page.inputs[2:]]
         async for text in self._event(page.send, held):
             if not first and TOKENS.search(text):
                 first = time.perf_counter() - began
-            if found := SERIAL.search(text):
+            found = SERIAL.search(text)
+            updates += found is not None
+            if found and (updates == TOLD or time.perf_counter() - told > PATIENCE):
+                updates, told = 0, time.perf_counter()
                 ack = asyncio.create_task(self._shown(int(found[1])))
                 self._acks.add(ack)
                 ack.add_done_callback(self._acks.discard)

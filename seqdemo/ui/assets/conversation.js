@@ -3,6 +3,8 @@
 const log = element.querySelector(".sd-log");
 const announcer = element.querySelector(".sd-announcer");
 const KEPT = 20000; // spans of one reply kept in the page
+const TOLD = 4; // updates after which the server is told, or so many milliseconds
+const PATIENCE = 400;
 const BLOCK = 200; // spans of a part of it that is closed at the end of a line: what follows does not lay it out again
 
 let talk = null; // id of the conversation on show
@@ -18,6 +20,8 @@ let following = true; // keep the end in sight, unless the reader has scrolled a
 let scrolling = false;
 let held = null; // the newest update that came meanwhile
 let telling = false;
+let untold = 0; // updates shown since the server was told
+let enough = () => {};
 
 function spans(message) {
   return message.body.querySelectorAll(".sd-token");
@@ -198,19 +202,21 @@ async function resync() {
   }
 }
 
-// The server waits with the next update while this page is behind: so it is told what is on the screen.
+// The server waits with the next update while this page is behind: so it is told what is on the screen, after each few
+// updates, for its answer takes the server as long as an update does.
 async function tell() {
   telling = true;
+  if (untold < TOLD) await new Promise((then) => setTimeout((enough = then), PATIENCE));
   await new Promise(requestAnimationFrame);
-  await new Promise((then) => setTimeout(then, 50));
   const shown = serial;
+  untold = 0;
   try {
     await server.shown(JSON.stringify({ key, serial: shown }));
   } catch {
     // It is gone: whatever comes next from the page says so.
   }
   telling = false;
-  if (serial > shown) tell();
+  if (untold) tell();
 }
 
 function receive(text) {
@@ -231,6 +237,7 @@ function apply(value) {
     const message = value.talk === talk ? messages[value.message] : null;
     if (!message || !append(message, value.start, value.tokens, value.bits)) return void resync();
     if (!telling) tell();
+    if (++untold >= TOLD) enough();
     if (value.end && message.box.classList.contains("sd-streaming")) {
       finish(message, value.end);
       equip(message, message.said, true);
