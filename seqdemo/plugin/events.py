@@ -83,6 +83,12 @@ class Token(_Unread):
             return tuple(map(Alternative, ids, (self._texts[one] for one in ids), raw, ruled))
 
 
+def unread(token: Token) -> tuple[bytes, Mapping[int, str]] | None:
+    """What the alternatives of a generated token would be made of, and the text of each id; None of any other."""
+    reported = getattr(token, "_reported", None)
+    return (reported, token._texts) if isinstance(reported, bytes) else None
+
+
 def unpacked(reported: Reported) -> tuple[list[int], list[float], list[float]]:
     """Ids, probabilities under the model and probabilities after the rules, in whichever form they were reported."""
     if not isinstance(reported, bytes):

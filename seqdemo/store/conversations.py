@@ -14,17 +14,8 @@ from seqdemo.errors import SessionError, StaleError, StoreError
 from seqdemo.plugin import Done, Token
 
 from .database import Database
-from .records import (
-    Conversation,
-    Node,
-    Reply,
-    pack_done,
-    pack_ids,
-    pack_tokens,
-    unpack_done,
-    unpack_ids,
-    unpack_tokens,
-)
+from .records import Conversation, Node, Reply, pack_done, unpack_done
+from .tokens import pack_ids, pack_tokens, unpack_ids, unpack_tokens
 from .words import around, escaped, one_line
 
 __all__ = ["Conversations", "Summary"]
@@ -274,10 +265,11 @@ class Conversations:
     def append(self, conversation: str, node: int, start: int, tokens: Sequence[Token]) -> None:
         """Write down tokens ``start …`` of a reply that streams."""
         text = "".join(token.text for token in tokens)
+        packed = pack_tokens(tokens)  # nobody else waits for that
         with self.database.write() as run:
             run.execute(
                 "INSERT OR REPLACE INTO events (conversation, node, start, text, data) VALUES (?, ?, ?, ?, ?)",
-                (conversation, node, start, text, pack_tokens(tokens)),
+                (conversation, node, start, text, packed),
             )
 
     def end(self, conversation: str, node: int, text: str, done: Done, closed: bool, here: tuple[int, int]) -> None:

@@ -87,7 +87,9 @@ CREATE TABLE notebook_texts (
 ) STRICT, WITHOUT ROWID;
 """
 
-_SCHEMAS = (_FIRST, _NOTEBOOKS)
+_COLUMNS = "-- Token events may be packed column by column."
+
+_SCHEMAS = (_FIRST, _NOTEBOOKS, _COLUMNS)
 """What each version of the file added."""
 
 SCHEMA_VERSION = len(_SCHEMAS)

@@ -1,31 +1,21 @@
-"""What the database holds of a conversation, as plain data, and how token events are packed."""
+"""What the database holds of a conversation, as plain data."""
 
 from __future__ import annotations
 
 import json
-import sys
-import zlib
-from array import array
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from seqdemo.errors import StoreError
-from seqdemo.plugin import Alternative, Done, Token, Usage
+from seqdemo.plugin import Done, Token, Usage
 
 __all__ = [
     "Conversation",
     "Node",
     "Reply",
     "pack_done",
-    "pack_ids",
-    "pack_tokens",
     "unpack_done",
-    "unpack_ids",
-    "unpack_tokens",
 ]
-
-_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,60 +81,6 @@ class Conversation:
     here: tuple[int, int]
     revision: int
     nodes: tuple[Node, ...]
-
-
-def pack_ids(ids: Iterable[int]) -> bytes:
-    """Token ids as little-endian 32-bit numbers."""
-    numbers = array("i", ids)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
-def unpack_ids(data: bytes) -> tuple[int, ...]:
-    """The inverse of :func:`pack_ids`."""
-    numbers = array("i")
-    numbers.frombytes(data)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return tuple(numbers)
-
-
-def pack_tokens(tokens: Sequence[Token]) -> bytes:
-    """Token events, compressed."""
-    rows = [
-        [
-            token.id,
-            token.text,
-            token.logprob,
-            token.entropy,
-            [[other.id, other.text, other.raw, other.ruled] for other in token.alternatives],
-            token.position,
-        ]
-        for token in tokens
-    ]
-    return zlib.compress(
-        json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"), 1
-    )
-
-
-def unpack_tokens(data: bytes) -> list[Token]:
-    """The inverse of :func:`pack_tokens`.
-
-    Raises:
-        StoreError: the bytes are not such.
-    """
-    try:
-        stream = zlib.decompressobj()
-        text = stream.decompress(data, _MOST_BYTES)
-        if not stream.eof:
-            raise ValueError("they are cut off, or too many")
-        return [
-            Token(number, piece, logprob, entropy, tuple(Alternative(*other) for other in others), position)
-            for number, piece, logprob, entropy, others, position in json.loads(text.decode("utf-8", "surrogatepass"))
-        ]
-    except (ValueError, TypeError, zlib.error) as error:
-        raise StoreError(f"The tokens of a reply are damaged: {error}.") from error
 
 
 def pack_done(done: Done | None) -> str | None:

@@ -8,40 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from seqdemo.errors import SessionError, StaleError, StoreError
-from seqdemo.plugin import Alternative, Token
 from seqdemo.store import Conversations, Database, Reply
-from seqdemo.store.records import pack_ids, pack_tokens, unpack_ids, unpack_tokens
 
 from .conftest import done, message, reply, token
-
-numbers = st.floats(allow_nan=False)
-ids = st.integers(0, 2**31 - 1)
-texts = st.text(st.characters(), max_size=5)
-alternatives = st.builds(Alternative, ids, texts, numbers, numbers)
-tokens = st.builds(Token, ids, texts, numbers, numbers, st.lists(alternatives, max_size=3).map(tuple), ids)
-
-
-@given(st.lists(tokens, max_size=5))
-def test_events_come_back_whole(events: list[Token]) -> None:
-    """Packing loses nothing: any text, lone surrogates included, and infinite numbers."""
-    assert unpack_tokens(pack_tokens(events)) == events
-
-
-@given(st.lists(ids))
-def test_ids_come_back_whole(some: list[int]) -> None:
-    """So do token ids."""
-    assert unpack_ids(pack_ids(some)) == tuple(some)
-
-
-@pytest.mark.parametrize("data", [b"", b"x", pack_tokens([token(0, "a")])[:-3]])
-def test_damaged_events_are_refused(data: bytes) -> None:
-    """Bytes that are no events are an error, not a crash."""
-    with pytest.raises(StoreError, match="damaged"):
-        unpack_tokens(data)
 
 
 def begun(conversations: Conversations, visitor: str = "ada") -> tuple[str, int]:
