@@ -100,9 +100,7 @@ class Library:
         point = session.here if node is None else session.tree.point(node, tokens)
         path = [part.id for part, _ in session.tree.upward(point)]
         made = self.open(pipe, self.conversations.fork(self.visitor, session.id, path, point))
-        for place, kept in session.cache.items():
-            if place.node in made.tree.nodes:
-                made.cache.put(place, kept)
+        made.cache.put_all(kept for kept in session.cache.items() if kept[0].node in made.tree.nodes)
         return made
 
     def export(self, pipe: Pipeline, conversation: str, path: str | Path) -> None:
@@ -143,8 +141,7 @@ class Library:
             new = self.conversations.create(self.visitor, pipe.name, pipe.fingerprint, saved, title or first)
             self.conversations.fill(self.visitor, new, nodes, here)
         made = self.open(pipe, new)
-        for place, kept in session.cache.items():
-            made.cache.put(place, kept)
+        made.cache.put_all(session.cache.items())
         return made
 
     def list(self, query: str = "") -> list[Summary]:

@@ -6,7 +6,7 @@ They are a cache: whatever is dropped can be read again from token ids.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from .journal import Journal
 from .snapshot import Snapshot
@@ -59,8 +59,14 @@ class SnapshotCache:
 
     def put(self, point: Point, snapshot: Snapshot) -> None:
         """Keep a snapshot, and let others go until the budget is met."""
-        self._insert(point, snapshot)
-        self._below.keep(point, snapshot, self._branches(point))
+        self.put_all([(point, snapshot)])
+
+    def put_all(self, made: Iterable[tuple[Point, Snapshot]]) -> None:
+        """As :meth:`put` of each in turn; what is below is told once."""
+        kept = list(made)
+        for point, snapshot in kept:
+            self._insert(point, snapshot)
+        self._below.keep([(point, snapshot, self._branches(point)) for point, snapshot in kept])
 
     def _insert(self, point: Point, snapshot: Snapshot) -> None:
         self._drop(point)

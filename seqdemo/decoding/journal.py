@@ -55,11 +55,11 @@ class Journal:
         """The snapshot of a place, if it is there and whole."""
         return None
 
-    def keep(self, point: Point, snapshot: Snapshot, branch: bool) -> None:
-        """Keep the snapshot of a place, if that is possible.
+    def keep(self, made: Sequence[tuple[Point, Snapshot, bool]]) -> None:
+        """Keep snapshots, as far as that is possible.
 
         Args:
-            branch: whether several lines go on from there.
+            made: places, what there is of them, and whether several lines go on from there.
         """
 
     def forget(self) -> None:

